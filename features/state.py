@@ -1,0 +1,328 @@
+"""The customer state: a mergeable summary, declared once and computed by two engines.
+
+Online ``state = merge(state, lift(line))``; offline a GROUP BY over the log that is generated from
+the same declaration (``training/relational.py``). Four atoms cover everything:
+
+* ``Total``    integer sum over all time
+* ``Extreme``  first or last time
+* ``Recent``   integer records whose key starts with time; equal keys add up, the ``keep`` greatest keys survive
+* ``Last``     declared fact: the value with the greatest ``(occurred_at, event_id)``
+
+The law: a record may be dropped only because of its own immutable key, never because of a value that
+is summed. Then the merge is commutative and associative and order of arrival does not matter.
+The sum is not idempotent: events are deduplicated by ``event_id`` before they are merged.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from features.events import Line, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+Record = tuple[int, ...]
+
+
+class Signal(NamedTuple):
+    """A set of lines: those of some event types and, where given, with all of some properties.
+
+    ``where`` holds ``(name, value)`` pairs that match the canonical property text, which is the same
+    text in every engine.
+    """
+
+    types: tuple[str, ...]
+    where: tuple[tuple[str, str | int | bool], ...] = ()
+
+    def needles(self) -> tuple[tuple[str, str], ...]:
+        """For each property the two texts of which one must occur in the canonical JSON."""
+        bodies = [canonical({name: value})[1:-1] for name, value in self.where]
+        return tuple((f"{body},", f"{body}}}") for body in bodies)
+
+
+class Total(NamedTuple):
+    """Integer sum of ``col`` over the lines of signal ``of``."""
+
+    name: str
+    of: str
+    col: str = "event"
+
+
+class Extreme(NamedTuple):
+    """First or last ``occurred_at`` of signal ``of``, in microseconds."""
+
+    name: str
+    of: str
+    last: bool
+
+
+class Recent(NamedTuple):
+    """Records keyed by ``by`` (time first), summing ``sums`` = name → (signal, column); ``keep`` greatest keys."""
+
+    name: str
+    by: tuple[str, ...]
+    sums: tuple[tuple[str, str, str], ...]
+    keep: int
+
+
+class Last(NamedTuple):
+    """Value of property ``name`` of the latest line of signal ``of`` that carries it."""
+
+    name: str
+    of: str
+
+
+Field = Total | Extreme | Recent | Last
+
+COLUMN_VALUES: Final[Mapping[str, Callable[[Line], int]]] = {
+    "event": lambda line: int(line.line_no == 0),
+    "line": lambda _: 1,
+    "quantity": lambda line: line.quantity or 0,
+    "cents": lambda line: line.amount_minor or 0,
+}
+"""What can be summed: 1 an event, 1 a line, units, minor currency units."""
+
+KEY_VALUES: Final[Mapping[str, Callable[[Line], int | None]]] = {
+    "t": lambda line: line.occurred_at,
+    "day": lambda line: line.day,
+    "item": lambda line: line.item_key,
+    "cat": lambda line: line.cat_key or 0,
+}
+"""What can be a key; ``item`` drops lines without an item, a missing category is 0."""
+
+CHANNELS: Final = ("web", "app", "email", "social", "phone", "store")
+
+SIGNALS: Final[Mapping[str, Signal]] = {
+    "page": Signal(("page_view", "list_view")),
+    "search": Signal(("search",)),
+    "view": Signal(("item_view", "item_click")),
+    "read": Signal(("content_read",)),
+    "like": Signal(("wishlist", "share", "like", "bookmark", "comment", "follow")),
+    "cart": Signal(("cart_add",)),
+    "uncart": Signal(("cart_remove",)),
+    "checkout": Signal(("checkout",)),
+    "buy": Signal(("purchase",)),
+    "return": Signal(("refund",)),
+    "review": Signal(("review", "rating")),
+    "support": Signal(("support_open",)),
+    "survey": Signal(("survey_answer",)),
+    "open": Signal(("message_open",)),
+    "click": Signal(("message_click", "slate_click")),
+    "unsubscribe": Signal(("message_unsubscribe",)),
+    "identify": Signal(("identify",)),
+    "touch": Signal(
+        (
+            *("page_view", "search", "list_view", "item_view", "item_click", "content_read", "wishlist", "share", "like"),
+            *("bookmark", "comment", "follow", "cart_add", "cart_remove", "cart_view", "checkout", "purchase", "refund"),
+            *("review", "rating", "support_open", "survey_answer", "message_open", "message_click", "slate_click"),
+        )
+    ),
+}
+"""Built-in signals; ``touch`` is anything the customer did themselves."""
+
+JOURNEY_SIGNALS: Final = ("interest", "intent", "order", "fulfilled", "cancelled")
+"""Signals that a journey definition must give."""
+
+ITEM_SUMS: Final = (
+    ("views", "view", "line"),
+    ("reads", "read", "line"),
+    ("likes", "like", "line"),
+    ("carts", "cart", "line"),
+    ("uncarts", "uncart", "line"),
+    ("buys", "buy", "line"),
+)
+
+FIELDS: Final[tuple[Field, ...]] = (
+    *(Total(f"n_{s}", s) for s in ("touch", "page", "search", "view", "read", "like", "cart", "uncart", "checkout")),
+    *(Total(f"n_{s}", s) for s in ("buy", "return", "review", "support", "survey", "open", "click", "unsubscribe")),
+    *(Total(f"n_{channel}", f"channel:{channel}") for channel in CHANNELS),
+    *(Total(f"n_{s}", s) for s in ("order", "cancelled")),
+    Total("n_units", "buy", "quantity"),
+    Total("spend", "buy", "cents"),
+    Total("returned", "return", "cents"),
+    Extreme("first_touch", "touch", last=False),
+    *(Extreme(f"last_{s}", s, last=True) for s in ("touch", "view", "read", "search", "cart", "checkout", "support")),
+    Extreme("first_order", "order", last=False),
+    *(Extreme(f"last_{s}", s, last=True) for s in ("order", "fulfilled", "cancelled")),
+    Recent(
+        "days",
+        ("day",),
+        (
+            *((f"{s}", s, "event") for s in ("touch", "view", "read", "search", "like", "cart", "buy")),
+            ("units", "buy", "quantity"),
+            ("cents", "buy", "cents"),
+        ),
+        keep=400,
+    ),
+    Recent("seen", ("t", "item", "cat"), ITEM_SUMS, keep=200),
+    Recent("bought", ("day", "item", "cat"), (("n", "buy", "line"), ("units", "buy", "quantity"), ("cents", "buy", "cents")), keep=400),
+    Recent("evidence", ("t",), (("interest", "interest", "event"), ("intent", "intent", "event")), keep=64),
+    Last("locale", "identify"),
+    Last("segment", "identify"),
+)
+"""What is known of a customer, in the order in which it is stored. The order is part of the schema."""
+
+
+class Schema:
+    """The declared fields, bound to a journey definition's signals.
+
+    Parameters
+    ----------
+    journey_signals
+        The five signals of ``JOURNEY_SIGNALS``.
+
+    Attributes
+    ----------
+    hash
+        Hex digest of fields, signals and sizes. A stored state and a bundle carry it, so that numbers
+        of one meaning are never read as another.
+    """
+
+    def __init__(self, journey_signals: Mapping[str, Signal], fields: tuple[Field, ...] = FIELDS) -> None:
+        self.fields = fields
+        self.signals: dict[str, Signal] = {**SIGNALS, **{name: journey_signals[name] for name in JOURNEY_SIGNALS}}
+        self.hash = blake2b(repr((fields, sorted(self.signals.items()))).encode(), digest_size=8).hexdigest()
+        self.State: type[msgspec.Struct] = msgspec.defstruct(
+            "State", [(f.name, _python_type(f), _zero(f)) for f in fields], array_like=True, frozen=True
+        )
+        self._lifts = tuple((f.name, _lifter(f)) for f in fields)
+        self._merges = tuple((f.name, _merger(f)) for f in fields)
+        self._needles = {name: signal.needles() for name, signal in self.signals.items() if signal.where}
+        self._by_type: dict[str, tuple[str, ...]] = {}
+        for name, signal in self.signals.items():
+            for event_type in signal.types:
+                self._by_type[event_type] = (*self._by_type.get(event_type, ()), name)
+        self._decode = msgspec.msgpack.Decoder(self.State).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def empty(self) -> Any:
+        """State of a customer of whom nothing is known: the neutral element of :meth:`merge`."""
+        return self.State()
+
+    def signals_of(self, line: Line) -> frozenset[str]:
+        """Names of the signals that a line belongs to; none when it is late (see design: lateness)."""
+        if line.late:
+            return frozenset()
+        names = {name for name in self._by_type.get(line.type, ()) if self._where_holds(name, line.properties)}
+        if "touch" in names:
+            names.add(f"channel:{line.channel}")
+        return frozenset(names)
+
+    def lift(self, line: Line) -> Any:
+        """State of a customer of whom one line is known."""
+        names = self.signals_of(line)
+        return self.State(**{name: value for name, lift in self._lifts if (value := lift(line, names)) is not None})
+
+    def merge(self, a: Any, b: Any) -> Any:
+        """Summary of the lines behind ``a`` and those behind ``b``; commutative and associative."""
+        return self.State(**{name: combine(getattr(a, name), getattr(b, name)) for name, combine in self._merges})
+
+    def merge_all(self, states: Iterable[Any]) -> Any:
+        """Merge of any number of states; the empty state for none."""
+        return functools.reduce(self.merge, states, self.empty())
+
+    def encode(self, state: Any) -> bytes:
+        """State as MessagePack."""
+        return self._encode(state)
+
+    def decode(self, raw: bytes) -> Any:
+        """Inverse of :meth:`encode`.
+
+        Raises
+        ------
+        msgspec.DecodeError
+            Bytes that are not a state of this schema.
+        """
+        return self._decode(raw)
+
+    def _where_holds(self, name: str, properties: str) -> bool:
+        needles = self._needles.get(name)
+        return needles is None or all(a in properties or b in properties for a, b in needles)
+
+
+def _python_type(field: Field) -> Any:
+    match field:
+        case Total():
+            return int
+        case Extreme():
+            return int | None
+        case Recent():
+            return tuple[tuple[int, ...], ...]
+        case Last():
+            return tuple[int, str, str] | None
+
+
+def _zero(field: Field) -> Any:
+    match field:
+        case Total():
+            return 0
+        case Recent():
+            return ()
+        case _:
+            return None
+
+
+def _lifter(field: Field) -> Callable[[Line, frozenset[str]], Any]:
+    """How a field reads one line; None where the line says nothing about it."""
+    match field:
+        case Total(of=of, col=col):
+            value = COLUMN_VALUES[col]
+            return lambda line, names: value(line) if of in names else None
+        case Extreme(of=of):
+            return lambda line, names: line.occurred_at if of in names else None
+        case Recent():
+            return functools.partial(_lift_recent, field, [KEY_VALUES[k] for k in field.by])
+        case Last(name=name, of=of):
+            return lambda line, names: _lift_last(name, line) if of in names else None
+
+
+def _lift_recent(field: Recent, keys: list[Callable[[Line], int | None]], line: Line, names: frozenset[str]) -> Any:
+    if not any(signal in names for _, signal, _ in field.sums):
+        return None
+    key = [value(line) for value in keys]
+    if None in key:
+        return None
+    sums = [COLUMN_VALUES[col](line) if signal in names else 0 for _, signal, col in field.sums]
+    return ((*key, *sums),)
+
+
+def _lift_last(name: str, line: Line) -> tuple[int, str, str] | None:
+    value = msgspec.json.decode(line.properties).get(name)
+    return None if value is None else (line.occurred_at, line.event_id, str(value))
+
+
+def _merger(field: Field) -> Callable[[Any, Any], Any]:
+    match field:
+        case Total():
+            return lambda a, b: a + b
+        case Extreme(last=last):
+            pick = max if last else min
+            return lambda a, b: b if a is None else a if b is None else pick(a, b)
+        case Recent():
+            return functools.partial(_merge_records, len(field.by), field.keep)
+        case Last():
+            return lambda a, b: b if a is None else a if b is None else max(a, b)
+
+
+def _merge_records(n_key: int, keep: int, a: tuple[Record, ...], b: tuple[Record, ...]) -> tuple[Record, ...]:
+    """Merge two record lists that are sorted by key; equal keys add up, the greatest keys survive."""
+    if not b:
+        return a
+    if not a:
+        return b
+    if a[-1][:n_key] < b[0][:n_key]:
+        return (*a, *b)[-keep:]
+    merged: list[Record] = []
+    for record in heapq.merge(a, b):
+        if merged and merged[-1][:n_key] == record[:n_key]:
+            sums = (x + y for x, y in zip(merged[-1][n_key:], record[n_key:], strict=True))
+            merged[-1] = (*record[:n_key], *sums)
+        else:
+            merged.append(record)
+    return tuple(merged[-keep:])

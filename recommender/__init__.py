@@ -1,0 +1,1 @@
+"""How a slate is decided: bundle + state + request → slate. No network, no Redis, no MLflow, no web."""

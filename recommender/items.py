@@ -1,0 +1,112 @@
+"""The catalogue as the bundle holds it: one row an item, sorted by ``item_key``.
+
+``item_idx`` is the row. Text is kept as UTF-8 bytes with offsets, so that it can be mapped like numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from recommender.contract import ArraySpec, IntVector, LongVector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+KINDS = ("product", "content", "action")
+
+
+class Items:
+    """Rows of the catalogue.
+
+    Attributes
+    ----------
+    item_key : int64, shape (n_items,)
+        Ascending.
+    kind : uint8, shape (n_items,)
+        Index into ``KINDS``.
+    category : int32, shape (n_items,)
+        Index into ``categories``; -1 for none.
+    is_available : bool, shape (n_items,)
+    published_at : int64, shape (n_items,)
+        Microseconds; 0 when unknown.
+    price_minor : int64, shape (n_items,)
+        -1 when unknown.
+    locale : int32, shape (n_items,)
+        Index into ``locales``; -1 for every locale.
+    """
+
+    arrays: ClassVar[Mapping[str, ArraySpec]] = {
+        "items.item_key": ArraySpec("int64", 1),
+        "items.kind": ArraySpec("uint8", 1),
+        "items.category": ArraySpec("int32", 1),
+        "items.is_available": ArraySpec("bool", 1),
+        "items.published_at": ArraySpec("int64", 1),
+        "items.price_minor": ArraySpec("int64", 1),
+        "items.locale": ArraySpec("int32", 1),
+        "items.stages": ArraySpec("uint8", 1),
+        "items.id_bytes": ArraySpec("uint8", 1),
+        "items.id_at": ArraySpec("int64", 1),
+        "items.title_bytes": ArraySpec("uint8", 1),
+        "items.title_at": ArraySpec("int64", 1),
+        "items.categories_bytes": ArraySpec("uint8", 1),
+        "items.categories_at": ArraySpec("int64", 1),
+        "items.locales_bytes": ArraySpec("uint8", 1),
+        "items.locales_at": ArraySpec("int64", 1),
+    }
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        self._arrays = arrays
+        self.item_key: LongVector = arrays["items.item_key"]  # type: ignore[assignment]
+        self.kind: NDArray[np.uint8] = arrays["items.kind"]  # type: ignore[assignment]
+        self.category: IntVector = arrays["items.category"]  # type: ignore[assignment]
+        self.is_available: NDArray[np.bool_] = arrays["items.is_available"]  # type: ignore[assignment]
+        self.published_at: LongVector = arrays["items.published_at"]  # type: ignore[assignment]
+        self.price_minor: LongVector = arrays["items.price_minor"]  # type: ignore[assignment]
+        self.locale: IntVector = arrays["items.locale"]  # type: ignore[assignment]
+        self.stages: NDArray[np.uint8] = arrays["items.stages"]  # type: ignore[assignment]
+        self.categories = unpack_text(arrays["items.categories_bytes"], arrays["items.categories_at"])
+        self.locales = unpack_text(arrays["items.locales_bytes"], arrays["items.locales_at"])
+
+    def __len__(self) -> int:
+        return len(self.item_key)
+
+    def rows_of(self, item_key: LongVector) -> IntVector:
+        """Row of each key; -1 where the bundle does not know it."""
+        if not len(self):
+            return np.full(len(item_key), -1, np.int32)
+        rows = np.minimum(np.searchsorted(self.item_key, item_key), len(self) - 1)
+        return np.where(self.item_key[rows] == item_key, rows, -1).astype(np.int32)
+
+    def item_id(self, item_idx: int) -> str:
+        """The shop's own id of a row."""
+        return self._text("id", item_idx)
+
+    def title(self, item_idx: int) -> str:
+        """Title of a row; empty when there is none."""
+        return self._text("title", item_idx)
+
+    def category_of(self, item_idx: int) -> str | None:
+        """Category path of a row."""
+        code = int(self.category[item_idx])
+        return None if code < 0 else self.categories[code]
+
+    def _text(self, name: str, row: int) -> str:
+        at = self._arrays[f"items.{name}_at"]
+        return self._arrays[f"items.{name}_bytes"][int(at[row]) : int(at[row + 1])].tobytes().decode()
+
+
+def pack_text(values: Iterable[str]) -> tuple[NDArray[np.uint8], LongVector]:
+    """Strings as UTF-8 bytes, shape (n_bytes,), and offsets, shape (n + 1,)."""
+    encoded = [value.encode() for value in values]
+    offsets = np.concatenate([[0], np.cumsum([len(raw) for raw in encoded], dtype=np.int64)]).astype(np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8), offsets
+
+
+def unpack_text(raw: NDArray[np.generic], offsets: NDArray[np.generic]) -> Sequence[str]:
+    """Inverse of :func:`pack_text`."""
+    data, at = raw.tobytes(), offsets.tolist()
+    return [data[a:b].decode() for a, b in zip(at[:-1], at[1:], strict=True)]
