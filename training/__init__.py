@@ -1,0 +1,1 @@
+"""The offline job: load, split, fit, evaluate, publish."""
