@@ -21,7 +21,6 @@ FloatVector = NDArray[np.float32]
 FloatMatrix = NDArray[np.float32]
 IntVector = NDArray[np.int32]
 LongVector = NDArray[np.int64]
-Arrays = "Mapping[str, NDArray[np.generic]]"
 
 TOUCHES = ("views", "reads", "likes", "carts", "uncarts", "buys")
 """Columns of :attr:`Query.touch_counts`, as ``seen`` of the customer state sums them."""
@@ -72,6 +71,8 @@ class Query:
         Kinds wanted, of product, content and action; never empty.
     text : str or None
         Free text to match (search words), when the caller has some.
+    is_allowed : bool, shape (n_items,), or None
+        Items that may be proposed at all; None for all of them. It contains what ``kinds`` says.
     """
 
     now: int
@@ -85,6 +86,14 @@ class Query:
     locale: str | None = None
     kinds: tuple[str, ...] = ("product", "content", "action")
     text: str | None = None
+    is_allowed: NDArray[np.bool_] | None = None
+
+    def allow(self, item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:
+        """Those of some scored items that may be proposed."""
+        if self.is_allowed is None:
+            return item_idx, score
+        keep = self.is_allowed[item_idx]
+        return item_idx[keep], score[keep]
 
     @property
     def is_cold(self) -> bool:

@@ -1,0 +1,82 @@
+"""Directed co-visits: what customers touched after the items that this customer touched.
+
+Edges point forward in time (a before b). Their weights are learned in ``training/fitting/covisit.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from recommender.contract import NOTHING, TOUCHES, ArraySpec, Candidates, FloatVector, IntVector, Query
+from recommender.retrievers.graph import Graph, graph_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from recommender.items import Items
+
+N_SEEDS = 10
+RECENCY = 0.7
+"""Weight of a seed over that of the seed after it."""
+
+
+class Covisit:
+    """What comes after the customer's last items of some touches; subclasses name the touches."""
+
+    name: ClassVar[str]
+    arrays: ClassVar[Mapping[str, ArraySpec]]
+    seed_touches: ClassVar[tuple[str, ...]]
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items) -> None:
+        del items
+        self._graph = Graph(arrays, self.name)
+        self._columns = [TOUCHES.index(touch) for touch in self.seed_touches]
+
+    def retrieve(self, query: Query, n: int) -> Candidates:
+        """Targets of the anchors and of the last distinct seed items, the newest counting most."""
+        seeds, share = self._seeds(query)
+        return self._graph.spread(seeds, share, query, n) if len(seeds) else NOTHING
+
+    def _seeds(self, query: Query) -> tuple[IntVector, FloatVector]:
+        counts = query.touch_counts[:, self._columns].sum(axis=1)
+        own = query.touch_idx[counts > 0][::-1][: 4 * N_SEEDS]
+        ordered = np.concatenate([query.anchor_idx, own])
+        _, first = np.unique(ordered, return_index=True)
+        seeds = ordered[np.sort(first)][:N_SEEDS]
+        return seeds, (RECENCY ** np.arange(len(seeds))).astype(np.float32)
+
+
+class ViewedNext(Covisit):
+    """After looking at a, customers look at b."""
+
+    name = "viewed_next"
+    arrays = graph_arrays("viewed_next")
+    seed_touches = ("views", "carts", "buys")
+
+
+class ViewedBought(Covisit):
+    """After looking at a, customers put b into the cart or buy it."""
+
+    name = "viewed_bought"
+    arrays = graph_arrays("viewed_bought")
+    seed_touches = ("views", "carts")
+
+
+class BoughtTogether(Covisit):
+    """With or after a, customers buy b."""
+
+    name = "bought_together"
+    arrays = graph_arrays("bought_together")
+    seed_touches = ("buys", "carts")
+
+
+class ReadNext(Covisit):
+    """After reading a, customers read b."""
+
+    name = "read_next"
+    arrays = graph_arrays("read_next")
+    seed_touches = ("reads", "likes")

@@ -1,0 +1,63 @@
+"""What many customers touch now: decayed popularity, by kind and locale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from recommender.contract import NOTHING, ArraySpec, Candidates, FloatVector, IntVector, Query, best
+from recommender.items import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from recommender.items import Items
+
+LOCALE_SHARE = 0.5
+"""Part of the score that popularity within the locale gives, where the locale is known."""
+
+
+class Popular:
+    """Lists of popular items per context, a context being a kind, alone or within a locale.
+
+    The score of an item is its decayed count over that of its context's first item.
+    """
+
+    name: ClassVar[str] = "popular"
+    arrays: ClassVar[Mapping[str, ArraySpec]] = {
+        "popular.context": ArraySpec("int32", 2),
+        "popular.indptr": ArraySpec("int64", 1),
+        "popular.item_idx": ArraySpec("int32", 1),
+        "popular.score": ArraySpec("float32", 1),
+    }
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items) -> None:
+        bounds = arrays["popular.indptr"].tolist()
+        item_idx: IntVector = arrays["popular.item_idx"]  # type: ignore[assignment]
+        score: FloatVector = arrays["popular.score"]  # type: ignore[assignment]
+        self._lists = {
+            (kind, locale): (item_idx[a:b], score[a:b])
+            for (kind, locale), a, b in zip(arrays["popular.context"].tolist(), bounds[:-1], bounds[1:], strict=True)
+        }
+        self._locales = {locale: code for code, locale in enumerate(items.locales)}
+
+    def retrieve(self, query: Query, n: int) -> Candidates:
+        """The most popular items of the kinds asked for, those of the customer's locale lifted."""
+        parts = [part for kind in query.kinds if (part := self._of_kind(KINDS.index(kind), query)) is not None]
+        if not parts:
+            return NOTHING
+        return best(*(np.concatenate(column) for column in zip(*parts, strict=True)), n)
+
+    def _of_kind(self, kind: int, query: Query) -> tuple[IntVector, FloatVector] | None:
+        overall = self._lists.get((kind, -1))
+        if overall is None:
+            return None
+        within = self._lists.get((kind, self._locales.get(query.locale or "", -2)))
+        if within is None:
+            return query.allow(*overall)
+        unique, inverse = np.unique(np.concatenate([overall[0], within[0]]), return_inverse=True)
+        both = np.concatenate([(1 - LOCALE_SHARE) * overall[1], LOCALE_SHARE * within[1]])
+        return query.allow(unique.astype(np.int32), np.bincount(inverse, both).astype(np.float32))

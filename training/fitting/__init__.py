@@ -1,0 +1,1 @@
+"""Fitting: from interactions to the arrays that retrievers read, one retriever a file."""
