@@ -68,6 +68,10 @@ class EventType(StrEnum):
     CONSENT = "consent"
 
 
+# Python 3.11 refuses text on the left of `in EventType`.
+_OUR_NAMES: Final = frozenset(event_type.value for event_type in EventType)
+
+
 class Channel(StrEnum):
     """Where it happened."""
 
@@ -222,9 +226,7 @@ class Line(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 def type_of(name: str) -> str | None:
     """Our event type for one of ours, Segment's or GA4's names; None when nobody knows it."""
-    if name in EventType:
-        return name
-    return OTHER_NAMES.get(name)
+    return name if name in _OUR_NAMES else OTHER_NAMES.get(name)
 
 
 def is_late(occurred_at: int, received_at: int) -> bool:
@@ -262,10 +264,16 @@ def _flatten(value: Mapping[str, object], prefix: str, into: dict[str, object]) 
         elif inner is None:
             continue
         elif isinstance(inner, list | tuple):
-            into[path] = ",".join(str(x) for x in inner)
+            into[path] = ",".join(_listed(x, path) for x in inner)
         elif isinstance(inner, float) and not math.isfinite(inner):
             raise InvalidEvent("expected a finite number", pointer=f"/properties/{path}")
         elif isinstance(inner, str | int | float):
             into[path] = inner
         else:
             raise InvalidEvent("expected text, a number or true/false", pointer=f"/properties/{path}")
+
+
+def _listed(value: object, path: str) -> str:
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return str(value)
+    raise InvalidEvent("expected a list of text, finite numbers or true/false", pointer=f"/properties/{path}")
