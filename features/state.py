@@ -15,10 +15,11 @@ The sum is not idempotent: events are deduplicated by ``event_id`` before they a
 
 from __future__ import annotations
 
+import bisect
 import functools
-import heapq
+import operator
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 Record = tuple[int, ...]
+Lifter: TypeAlias = "Callable[[Line, frozenset[str]], Any]"
+_Needles: TypeAlias = tuple[tuple[str, str], ...]
 
 
-class Signal(NamedTuple):
-    """A set of lines: those of some event types and, where given, with all of some properties.
+class Predicate(NamedTuple):
+    """Lines of some event types that, where given, have all of some properties.
 
-    ``where`` holds ``(name, value)`` pairs that match the canonical property text, which is the same
-    text in every engine.
+    ``where`` holds ``(name, value)`` pairs. They are looked for in the canonical property text, which is
+    the same text in every engine: quotes inside a value are escaped there, so the text of a whole
+    ``"name":value`` occurs nowhere else.
     """
 
     types: tuple[str, ...]
@@ -44,6 +48,22 @@ class Signal(NamedTuple):
         """For each property the two texts of which one must occur in the canonical JSON."""
         bodies = [canonical({name: value})[1:-1] for name, value in self.where]
         return tuple((f"{body},", f"{body}}}") for body in bodies)
+
+
+class Signal(NamedTuple):
+    """A set of lines: those for which any of the predicates holds."""
+
+    any_of: tuple[Predicate, ...]
+
+    @classmethod
+    def of(cls, *types: str) -> Signal:
+        """All lines of some event types."""
+        return cls((Predicate(types),))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Every event type that a line of this signal can have, sorted."""
+        return tuple(sorted({event_type for predicate in self.any_of for event_type in predicate.types}))
 
 
 class Total(NamedTuple):
@@ -99,29 +119,27 @@ KEY_VALUES: Final[Mapping[str, Callable[[Line], int | None]]] = {
 CHANNELS: Final = ("web", "app", "email", "social", "phone", "store")
 
 SIGNALS: Final[Mapping[str, Signal]] = {
-    "page": Signal(("page_view", "list_view")),
-    "search": Signal(("search",)),
-    "view": Signal(("item_view", "item_click")),
-    "read": Signal(("content_read",)),
-    "like": Signal(("wishlist", "share", "like", "bookmark", "comment", "follow")),
-    "cart": Signal(("cart_add",)),
-    "uncart": Signal(("cart_remove",)),
-    "checkout": Signal(("checkout",)),
-    "buy": Signal(("purchase",)),
-    "return": Signal(("refund",)),
-    "review": Signal(("review", "rating")),
-    "support": Signal(("support_open",)),
-    "survey": Signal(("survey_answer",)),
-    "open": Signal(("message_open",)),
-    "click": Signal(("message_click", "slate_click")),
-    "unsubscribe": Signal(("message_unsubscribe",)),
-    "identify": Signal(("identify",)),
-    "touch": Signal(
-        (
-            *("page_view", "search", "list_view", "item_view", "item_click", "content_read", "wishlist", "share", "like"),
-            *("bookmark", "comment", "follow", "cart_add", "cart_remove", "cart_view", "checkout", "purchase", "refund"),
-            *("review", "rating", "support_open", "survey_answer", "message_open", "message_click", "slate_click"),
-        )
+    "page": Signal.of("page_view", "list_view"),
+    "search": Signal.of("search"),
+    "view": Signal.of("item_view", "item_click"),
+    "read": Signal.of("content_read"),
+    "like": Signal.of("wishlist", "share", "like", "bookmark", "comment", "follow"),
+    "cart": Signal.of("cart_add"),
+    "uncart": Signal.of("cart_remove"),
+    "checkout": Signal.of("checkout"),
+    "buy": Signal.of("purchase"),
+    "return": Signal.of("refund"),
+    "review": Signal.of("review", "rating"),
+    "support": Signal.of("support_open"),
+    "survey": Signal.of("survey_answer"),
+    "open": Signal.of("message_open"),
+    "click": Signal.of("message_click", "slate_click"),
+    "unsubscribe": Signal.of("message_unsubscribe"),
+    "identify": Signal.of("identify"),
+    "touch": Signal.of(
+        *("page_view", "search", "list_view", "item_view", "item_click", "content_read", "wishlist", "share", "like"),
+        *("bookmark", "comment", "follow", "cart_add", "cart_remove", "cart_view", "checkout", "purchase", "refund"),
+        *("review", "rating", "support_open", "survey_answer", "message_open", "message_click", "slate_click"),
     ),
 }
 """Built-in signals; ``touch`` is anything the customer did themselves."""
@@ -161,7 +179,12 @@ FIELDS: Final[tuple[Field, ...]] = (
         keep=400,
     ),
     Recent("seen", ("t", "item", "cat"), ITEM_SUMS, keep=200),
-    Recent("bought", ("day", "item", "cat"), (("n", "buy", "line"), ("units", "buy", "quantity"), ("cents", "buy", "cents")), keep=400),
+    Recent(
+        "bought",
+        ("day", "item", "cat"),
+        (("n", "buy", "line"), ("units", "buy", "quantity"), ("cents", "buy", "cents")),
+        keep=400,
+    ),
     Recent("evidence", ("t",), (("interest", "interest", "event"), ("intent", "intent", "event")), keep=64),
     Last("locale", "identify"),
     Last("segment", "identify"),
@@ -191,13 +214,15 @@ class Schema:
         self.State: type[msgspec.Struct] = msgspec.defstruct(
             "State", [(f.name, _python_type(f), _zero(f)) for f in fields], array_like=True, frozen=True
         )
-        self._lifts = tuple((f.name, _lifter(f)) for f in fields)
-        self._merges = tuple((f.name, _merger(f)) for f in fields)
-        self._needles = {name: signal.needles() for name, signal in self.signals.items() if signal.where}
-        self._by_type: dict[str, tuple[str, ...]] = {}
+        self._lifters = tuple((f.name, _signals_read(f), _lifter(f)) for f in fields)
+        self._mergers = tuple(_merger(f) for f in fields)
+        self._plans: dict[frozenset[str], tuple[tuple[str, Lifter], ...]] = {}
+        self._by_type: dict[str, tuple[tuple[str, _Needles], ...]] = {}
         for name, signal in self.signals.items():
-            for event_type in signal.types:
-                self._by_type[event_type] = (*self._by_type.get(event_type, ()), name)
+            for predicate in signal.any_of:
+                for event_type in predicate.types:
+                    entry = (name, predicate.needles())
+                    self._by_type[event_type] = (*self._by_type.get(event_type, ()), entry)
         self._decode = msgspec.msgpack.Decoder(self.State).decode
         self._encode = msgspec.msgpack.Encoder().encode
 
@@ -209,19 +234,21 @@ class Schema:
         """Names of the signals that a line belongs to; none when it is late (see design: lateness)."""
         if line.late:
             return frozenset()
-        names = {name for name in self._by_type.get(line.type, ()) if self._where_holds(name, line.properties)}
-        if "touch" in names:
+        names = {name for name, needles in self._by_type.get(line.type, ()) if _has_all(needles, line.properties)}
+        if "touch" in names and line.channel in CHANNELS:
             names.add(f"channel:{line.channel}")
         return frozenset(names)
 
     def lift(self, line: Line) -> Any:
         """State of a customer of whom one line is known."""
         names = self.signals_of(line)
-        return self.State(**{name: value for name, lift in self._lifts if (value := lift(line, names)) is not None})
+        plan = self._plans.get(names) or self._plan(names)
+        return self.State(**{name: value for name, lift in plan if (value := lift(line, names)) is not None})
 
     def merge(self, a: Any, b: Any) -> Any:
         """Summary of the lines behind ``a`` and those behind ``b``; commutative and associative."""
-        return self.State(**{name: combine(getattr(a, name), getattr(b, name)) for name, combine in self._merges})
+        pairs = zip(self._mergers, msgspec.structs.astuple(a), msgspec.structs.astuple(b), strict=True)
+        return self.State(*[combine(x, y) for combine, x, y in pairs])
 
     def merge_all(self, states: Iterable[Any]) -> Any:
         """Merge of any number of states; the empty state for none."""
@@ -241,9 +268,14 @@ class Schema:
         """
         return self._decode(raw)
 
-    def _where_holds(self, name: str, properties: str) -> bool:
-        needles = self._needles.get(name)
-        return needles is None or all(a in properties or b in properties for a, b in needles)
+    def _plan(self, names: frozenset[str]) -> tuple[tuple[str, Lifter], ...]:
+        """Fields that read any of the signals; kept, because lines of one kind share it."""
+        plan = tuple((name, lift) for name, reads, lift in self._lifters if not reads.isdisjoint(names))
+        return self._plans.setdefault(names, plan)
+
+
+def _has_all(needles: _Needles, properties: str) -> bool:
+    return all(a in properties or b in properties for a, b in needles)
 
 
 def _python_type(field: Field) -> Any:
@@ -268,23 +300,29 @@ def _zero(field: Field) -> Any:
             return None
 
 
-def _lifter(field: Field) -> Callable[[Line, frozenset[str]], Any]:
-    """How a field reads one line; None where the line says nothing about it."""
+def _signals_read(field: Field) -> frozenset[str]:
     match field:
-        case Total(of=of, col=col):
+        case Recent(sums=sums):
+            return frozenset(signal for _, signal, _ in sums)
+        case _:
+            return frozenset({field.of})
+
+
+def _lifter(field: Field) -> Lifter:
+    """How a field reads a line of one of its signals; None where the line says nothing about it."""
+    match field:
+        case Total(col=col):
             value = COLUMN_VALUES[col]
-            return lambda line, names: value(line) if of in names else None
-        case Extreme(of=of):
-            return lambda line, names: line.occurred_at if of in names else None
+            return lambda line, _: value(line)
+        case Extreme():
+            return lambda line, _: line.occurred_at
         case Recent():
             return functools.partial(_lift_recent, field, [KEY_VALUES[k] for k in field.by])
-        case Last(name=name, of=of):
-            return lambda line, names: _lift_last(name, line) if of in names else None
+        case Last(name=name):
+            return lambda line, _: last_value(name, line.occurred_at, line.event_id, line.properties)
 
 
 def _lift_recent(field: Recent, keys: list[Callable[[Line], int | None]], line: Line, names: frozenset[str]) -> Any:
-    if not any(signal in names for _, signal, _ in field.sums):
-        return None
     key = [value(line) for value in keys]
     if None in key:
         return None
@@ -292,37 +330,40 @@ def _lift_recent(field: Recent, keys: list[Callable[[Line], int | None]], line: 
     return ((*key, *sums),)
 
 
-def _lift_last(name: str, line: Line) -> tuple[int, str, str] | None:
-    value = msgspec.json.decode(line.properties).get(name)
-    return None if value is None else (line.occurred_at, line.event_id, str(value))
+def last_value(name: str, occurred_at: int, event_id: str, properties: str) -> tuple[int, str, str] | None:
+    """What a line says of a declared fact: when, by which event, and the value as text."""
+    value = msgspec.json.decode(properties).get(name)
+    return None if value is None else (occurred_at, event_id, str(value))
 
 
 def _merger(field: Field) -> Callable[[Any, Any], Any]:
     match field:
         case Total():
-            return lambda a, b: a + b
-        case Extreme(last=last):
-            pick = max if last else min
-            return lambda a, b: b if a is None else a if b is None else pick(a, b)
+            return operator.add
+        case Extreme(last=True) | Last():
+            return lambda a, b: b if a is None else a if b is None else max(a, b)
+        case Extreme():
+            return lambda a, b: b if a is None else a if b is None else min(a, b)
         case Recent():
             return functools.partial(_merge_records, len(field.by), field.keep)
-        case Last():
-            return lambda a, b: b if a is None else a if b is None else max(a, b)
 
 
 def _merge_records(n_key: int, keep: int, a: tuple[Record, ...], b: tuple[Record, ...]) -> tuple[Record, ...]:
     """Merge two record lists that are sorted by key; equal keys add up, the greatest keys survive."""
     if not b:
         return a
-    if not a:
-        return b
-    if a[-1][:n_key] < b[0][:n_key]:
-        return (*a, *b)[-keep:]
-    merged: list[Record] = []
-    for record in heapq.merge(a, b):
-        if merged and merged[-1][:n_key] == record[:n_key]:
-            sums = (x + y for x, y in zip(merged[-1][n_key:], record[n_key:], strict=True))
-            merged[-1] = (*record[:n_key], *sums)
-        else:
-            merged.append(record)
+    if len(a) < len(b):
+        a, b = b, a
+    merged = list(a)
+    for record in b:
+        _add_record(merged, n_key, record)
     return tuple(merged[-keep:])
+
+
+def _add_record(records: list[Record], n_key: int, record: Record) -> None:
+    key = record[:n_key]
+    at = bisect.bisect_left(records, key)  # a key sorts before every record that starts with it
+    if at < len(records) and records[at][:n_key] == key:
+        records[at] = (*key, *map(operator.add, records[at][n_key:], record[n_key:]))
+    else:
+        records.insert(at, record)
