@@ -37,6 +37,8 @@ class Items:
         -1 when unknown.
     locale : int32, shape (n_items,)
         Index into ``locales``; -1 for every locale.
+    stages : uint8, shape (n_items,)
+        Bits of the stages in which the item may be shown; 0 for all.
     """
 
     arrays: ClassVar[Mapping[str, ArraySpec]] = {
@@ -68,6 +70,8 @@ class Items:
         self.price_minor: LongVector = arrays["items.price_minor"]  # type: ignore[assignment]
         self.locale: IntVector = arrays["items.locale"]  # type: ignore[assignment]
         self.stages: NDArray[np.uint8] = arrays["items.stages"]  # type: ignore[assignment]
+        self._kinds_present = frozenset(np.unique(self.kind).tolist())
+        self._has_stages = bool(self.stages.any())
         self.categories = unpack_text(arrays["items.categories_bytes"], arrays["items.categories_at"])
         self.locales = unpack_text(arrays["items.locales_bytes"], arrays["items.locales_at"])
 
@@ -80,6 +84,29 @@ class Items:
             return np.full(len(item_key), -1, np.int32)
         rows = np.minimum(np.searchsorted(self.item_key, item_key), len(self) - 1)
         return np.where(self.item_key[rows] == item_key, rows, -1).astype(np.int32)
+
+    def of_kinds(self, kinds: tuple[str, ...]) -> NDArray[np.bool_] | None:
+        """Which rows are of some kinds; None where all are."""
+        wanted = frozenset(KINDS.index(kind) for kind in kinds)
+        if self._kinds_present <= wanted:
+            return None
+        return np.isin(self.kind, list(wanted))
+
+    def in_categories(self, prefixes: tuple[str, ...]) -> NDArray[np.bool_]:
+        """Which rows lie at or below one of some category paths."""
+        inside = [any(name == p or name.startswith(f"{p}/") for p in prefixes) for name in self.categories]
+        return np.array([*inside, False], np.bool_)[self.category]
+
+    def for_stage(self, bit: int) -> NDArray[np.bool_] | None:
+        """Which rows may be shown in a stage; None where all may."""
+        return (self.stages == 0) | ((self.stages & bit) > 0) if self._has_stages else None
+
+    def for_locale(self, locale: str | None) -> NDArray[np.bool_] | None:
+        """Which rows are in a customer's language or in none; None where all are, or nothing is known."""
+        if locale is None or not self.locales:
+            return None
+        mine = [language_of(name) == language_of(locale) for name in self.locales]
+        return np.array([*mine, True], np.bool_)[self.locale]
 
     def item_id(self, item_idx: int) -> str:
         """The shop's own id of a row."""
@@ -97,6 +124,11 @@ class Items:
     def _text(self, name: str, row: int) -> str:
         at = self._arrays[f"items.{name}_at"]
         return self._arrays[f"items.{name}_bytes"][int(at[row]) : int(at[row + 1])].tobytes().decode()
+
+
+def language_of(locale: str) -> str:
+    """Language subtag of a locale such as ``tr-TR``."""
+    return locale.replace("_", "-").split("-", 1)[0].lower()
 
 
 def pack_text(values: Iterable[str]) -> tuple[NDArray[np.uint8], LongVector]:

@@ -1,0 +1,102 @@
+"""Blending: one weight a source, learned per context on a validation slice of time.
+
+A context is a stage and whether the customer is in the middle of a session; a task is whether things
+already touched may be shown. The weights of a context lie on the simplex, so a score lies in [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from recommender.contract import FloatMatrix, FloatVector, IntVector, Query
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from recommender.contract import Retriever
+
+STAGES = ("awareness", "engagement", "transaction", "retention")
+TASKS = ("any", "new")
+N_CANDIDATES = 150
+"""How many candidates each source is asked for."""
+
+
+def context_of(stage: str, *, live: bool) -> str:
+    """Name of a blend context."""
+    return f"{stage}/{'live' if live else 'between'}"
+
+
+CONTEXTS = tuple(context_of(stage, live=live) for stage in STAGES for live in (False, True))
+
+
+class Pool(NamedTuple):
+    """The union of all sources' candidates.
+
+    ``item_idx`` int32, shape (m,), ascending; ``parts`` float32, shape (m, n_sources): each source's score
+    over its best one in this query, 0 where the source did not propose the item.
+    """
+
+    item_idx: IntVector
+    parts: FloatMatrix
+
+
+def pool_of(retrievers: Sequence[Retriever], query: Query, n: int = N_CANDIDATES) -> Pool:
+    """Candidates of every retriever for one query."""
+    found = [retriever.retrieve(query, n) for retriever in retrievers]
+    proposed = np.concatenate([candidates.item_idx for candidates in found])
+    item_idx, row = np.unique(proposed, return_inverse=True)
+    parts = np.zeros((len(item_idx), len(found)), np.float32)
+    at = 0
+    for column, (chosen, score) in enumerate(found):
+        if len(chosen):
+            parts[row[at : at + len(chosen)], column] = score / score[0]
+            at += len(chosen)
+    return Pool(item_idx.astype(np.int32, copy=False), parts)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Learned weights.
+
+    Attributes
+    ----------
+    sources : tuple of str
+    weights : float32 arrays of shape (n_contexts, n_sources) by task
+        Rows as ``CONTEXTS``.
+    """
+
+    sources: tuple[str, ...]
+    weights: Mapping[str, NDArray[np.float32]]
+
+    def of(self, task: str, context: str) -> FloatVector:
+        """Weights of one context, shape (n_sources,), summing to 1."""
+        row: FloatVector = self.weights[task][CONTEXTS.index(context)]
+        return row
+
+    def to_document(self) -> dict[str, object]:
+        """As plain JSON."""
+        return {"sources": list(self.sources), "weights": {task: w.tolist() for task, w in self.weights.items()}}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, object]) -> Blend:
+        """Inverse of :meth:`to_document`."""
+        weights: Mapping[str, object] = document["weights"]  # type: ignore[assignment]
+        sources: Sequence[str] = document["sources"]  # type: ignore[assignment]
+        return cls(tuple(sources), {task: np.array(w, np.float32) for task, w in weights.items()})
+
+    @classmethod
+    def only(cls, source: str, sources: tuple[str, ...]) -> Blend:
+        """One source alone."""
+        row = np.array([name == source for name in sources], np.float32)
+        return cls(sources, dict.fromkeys(TASKS, np.tile(row, (len(CONTEXTS), 1))))
+
+    @classmethod
+    def uniform(cls, sources: tuple[str, ...]) -> Blend:
+        """Equal weights everywhere: what is used where there was nothing to learn from."""
+        equal = np.full((len(CONTEXTS), len(sources)), 1 / max(1, len(sources)), np.float32)
+        return cls(sources, dict.fromkeys(TASKS, equal))

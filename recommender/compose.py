@@ -1,0 +1,49 @@
+"""From ranked candidates of several kinds to one ordered slate.
+
+Scores of different kinds are not on one scale, so the order mixes kinds by each stage's shares: at
+every rank the kind that lags most behind its share gives its best remaining item.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from recommender.items import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recommender.contract import FloatVector, IntVector
+
+SHARES: Final[Mapping[str, tuple[float, float, float]]] = {
+    "awareness": (0.5, 0.4, 0.1),
+    "engagement": (0.55, 0.35, 0.1),
+    "transaction": (0.4, 0.3, 0.3),
+    "retention": (0.6, 0.25, 0.15),
+}
+"""Share of product, content and action per stage."""
+
+
+def in_order(score: FloatVector, item_idx: IntVector, limit: int) -> IntVector:
+    """Positions of the ``limit`` best candidates, by score and then by item."""
+    order = np.lexsort((item_idx, -score))
+    return order[:limit].astype(np.int32)
+
+
+def mixed(score: FloatVector, item_idx: IntVector, kind: IntVector, stage: str, limit: int) -> IntVector:
+    """Positions of ``limit`` candidates with the stage's shares of kinds; a kind that runs out is passed over."""
+    order = in_order(score, item_idx, len(score))
+    queues = {k: order[kind[order] == k].tolist()[::-1] for k in range(len(KINDS))}
+    shares, taken = SHARES[stage], [0] * len(KINDS)
+    chosen: list[int] = []
+    while len(chosen) < limit:
+        open_kinds = [k for k, queue in queues.items() if queue]
+        if not open_kinds:
+            break
+        # Largest remainder: what the share promises up to the next rank, less what was given.
+        behind = max(open_kinds, key=lambda k: (shares[k] * (len(chosen) + 1) - taken[k], shares[k]))
+        chosen.append(queues[behind].pop())
+        taken[behind] += 1
+    return np.array(chosen, np.int32)

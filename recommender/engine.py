@@ -1,0 +1,211 @@
+"""The engine: one bundle, loaded, that decides slates. Immutable; a worker swaps one reference to change models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from features.journey import Journey
+from recommender.blend import Blend, Pool, context_of, pool_of
+from recommender.bundle import open_bundle
+from recommender.compose import in_order, mixed
+from recommender.golden import check_golden
+from recommender.items import KINDS, Items
+from recommender.overlay import NO_OVERLAY, CatalogOverlay
+from recommender.query import is_live, query_of
+from recommender.retrievers import RETRIEVERS
+from recommender.rules import Rules, held_back
+from recommender.slate import REASON_TEXTS, Reason, Slate, SlateItem, SlateRequest, Suppressed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from features.journey import Standing
+    from recommender.contract import ArraySpec, FloatMatrix, FloatVector, IntVector, Query, Retriever
+
+KNOWN_ARRAYS: Final[Mapping[str, ArraySpec]] = {
+    **Items.arrays,
+    **{name: spec for retriever in RETRIEVERS for name, spec in retriever.arrays.items()},
+}
+"""Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays."""
+DOCUMENTS: Final = ("blend", "journey", "golden", "facts")
+UNPERSONAL: Final = frozenset({"popular"})
+MAX_SUPPRESSED: Final = 20
+
+
+@dataclass(frozen=True)
+class Model:
+    """What an answer says about who made it."""
+
+    name: str
+    version: str
+    digest: str
+    until: int
+
+
+class Engine:
+    """Decides slates from a customer's state.
+
+    Attributes
+    ----------
+    model : Model
+    items : Items
+    journey : features.journey.Journey
+        The definition that the model was trained with; states must be of ``journey.schema``.
+    retrievers : tuple of Retriever
+        Those whose arrays the bundle holds.
+    blend : Blend
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, NDArray[np.generic]], blend: Blend, journey: Journey, model: Model, rules: Rules | None = None
+    ) -> None:
+        self._arrays = arrays
+        self.model = model
+        self.items = Items(arrays)
+        self.journey = journey
+        self.retrievers: tuple[Retriever, ...] = tuple(
+            retriever(arrays, self.items) for retriever in RETRIEVERS if set(retriever.arrays) <= set(arrays)
+        )
+        self.sources = tuple(retriever.name for retriever in self.retrievers)
+        self.blend = blend if blend.sources == self.sources else Blend.uniform(self.sources)
+        self._rules = rules or Rules()
+        self._is_personal = np.array([source not in UNPERSONAL for source in self.sources], np.bool_)
+
+    @classmethod
+    def open(cls, path: Path, *, schema_hash: str | None = None, verify_key: bytes | None = None) -> Engine:
+        """Check a bundle, map it, and see that it answers its golden requests as its maker did.
+
+        Raises
+        ------
+        BundleCorrupt, BundleIncompatible
+            As :func:`recommender.bundle.open_bundle`, or an answer differs.
+        """
+        optional = frozenset(name for retriever in RETRIEVERS for name in retriever.arrays)
+        bundle = open_bundle(
+            path, known=KNOWN_ARRAYS, documents=DOCUMENTS, optional=optional, schema_hash=schema_hash, verify_key=verify_key
+        )
+        documents: Mapping[str, Any] = bundle.documents  # type: ignore[assignment]
+        model = Model(bundle.manifest.name, bundle.manifest.digest[:12], bundle.manifest.digest, bundle.manifest.until)
+        engine = cls(bundle.arrays, Blend.of_document(documents["blend"]), Journey.of_document(documents["journey"]), model)
+        check_golden(engine, documents["golden"])
+        return engine
+
+    @classmethod
+    def empty(cls, journey: Journey | None = None) -> Engine:
+        """An engine without a catalogue: what answers before the first bundle has come."""
+        definition = journey or Journey.load(None)
+        return cls(empty_arrays(), Blend.uniform(()), definition, Model("none", "0", "", 0))
+
+    def with_blend(self, blend: Blend) -> Engine:
+        """The same engine with other weights."""
+        return Engine(self._arrays, blend, self.journey, self.model, self._rules)
+
+    def decide(self, state: Any, request: SlateRequest, now: int, *, overlay: CatalogOverlay = NO_OVERLAY) -> Slate:
+        """The slate of one customer at one moment.
+
+        Parameters
+        ----------
+        state : features.state.Schema.State
+            Of ``journey.schema``; the empty state for a customer of whom nothing is known.
+        now : int
+            Microseconds.
+
+        Notes
+        -----
+        When what is held back leaves fewer items than asked for, retrieval runs once more without those.
+        """
+        standing = self.journey.stage_of(state, now)
+        query = query_of(state, request, self.items, now, standing.stage)
+        weights = self._weights(state, request, standing, now)
+        pool, score = self._scored(query, weights)
+        held: dict[int, str] = {}
+        if request.apply_rules:
+            held = held_back(query, pool.item_idx, request, self.items, overlay, self._rules)
+            if held and len(pool.item_idx) - len(held) < request.limit:
+                query = self._without(query, held)
+                pool, score = self._scored(query, weights)
+                held |= held_back(query, pool.item_idx, request, self.items, overlay, self._rules)
+        is_free = ~np.isin(pool.item_idx, np.fromiter(held, np.int32, len(held))) & (score > 0)
+        chosen = np.flatnonzero(is_free)[self._ordered(pool.item_idx[is_free], score[is_free], request, standing)]
+        items = tuple(
+            self._item(rank, int(pool.item_idx[row]), pool.parts[row] * weights, overlay)
+            for rank, row in enumerate(chosen.tolist(), 1)
+        )
+        strategy = self._strategy(query, pool.parts[chosen] * weights)
+        return Slate(items, self._suppressed(held), standing, strategy, len(pool.item_idx))
+
+    def pool(self, state: Any, request: SlateRequest, now: int) -> tuple[Pool, str]:
+        """Candidates of every source and the blend context: what blend learning starts from."""
+        standing = self.journey.stage_of(state, now)
+        query = query_of(state, request, self.items, now, standing.stage)
+        return pool_of(self.retrievers, query), context_of(standing.stage, live=is_live(state, now))
+
+    def related(self, item_idx: int, n: int, kinds: tuple[str, ...] = KINDS) -> Slate:
+        """What goes with one item, whoever looks at it."""
+        request = SlateRequest(placement="product", limit=n, kinds=kinds, anchors=(self.items.item_id(item_idx),))
+        request = replace(request, exclude=request.anchors)
+        return self.decide(self.journey.schema.empty(), request, self.model.until)
+
+    def _weights(self, state: Any, request: SlateRequest, standing: Standing, now: int) -> FloatVector:
+        task = "new" if request.unseen_only else "any"
+        return self.blend.of(task, context_of(standing.stage, live=is_live(state, now)))
+
+    def _scored(self, query: Query, weights: FloatVector) -> tuple[Pool, FloatVector]:
+        pool = pool_of(self.retrievers, query)
+        score: FloatVector = pool.parts @ weights
+        return pool, score
+
+    def _without(self, query: Query, held: Mapping[int, str]) -> Query:
+        allowed = np.ones(len(self.items), np.bool_) if query.is_allowed is None else query.is_allowed.copy()
+        allowed[list(held)] = False
+        return replace(query, is_allowed=allowed)
+
+    def _ordered(
+        self, item_idx: IntVector, score: FloatVector, request: SlateRequest, standing: Standing
+    ) -> NDArray[np.integer]:
+        kind = self.items.kind[item_idx].astype(np.int32)
+        if not request.apply_rules or len(np.unique(kind)) < len(KINDS[:2]):
+            return in_order(score, item_idx, request.limit)
+        return mixed(score, item_idx, kind, standing.stage, request.limit)
+
+    def _item(self, rank: int, item_idx: int, contributions: FloatVector, overlay: CatalogOverlay) -> SlateItem:
+        parts = contributions.tolist()
+        order = sorted((column for column, part in enumerate(parts) if part > 0), key=lambda column: -parts[column])
+        reasons = tuple(Reason(self.sources[c], REASON_TEXTS[self.sources[c]], parts[c]) for c in order)
+        key = int(self.items.item_key[item_idx])
+        return SlateItem(
+            rank=rank,
+            item_idx=item_idx,
+            item_id=self.items.item_id(item_idx),
+            item_key=key,
+            kind=KINDS[self.items.kind[item_idx]],
+            title=overlay.title(key, self.items.title(item_idx)),
+            score=sum(parts),
+            propensity=1.0,
+            source=reasons[0].code,
+            reasons=reasons,
+        )
+
+    def _strategy(self, query: Query, contributions: FloatMatrix) -> str:
+        if not len(contributions):
+            return "empty"
+        if not contributions[:, self._is_personal].any():
+            return "popular"
+        return "personal" if len(query.touch_idx) or len(query.bought_idx) else "related"
+
+    def _suppressed(self, held: Mapping[int, str]) -> tuple[Suppressed, ...]:
+        return tuple(Suppressed(self.items.item_id(row), why) for row, why in sorted(held.items())[:MAX_SUPPRESSED])
+
+
+def empty_arrays() -> dict[str, NDArray[np.generic]]:
+    """Arrays of a catalogue without items."""
+    arrays: dict[str, NDArray[np.generic]] = {
+        name: np.zeros((0,) * spec.ndim, spec.dtype) for name, spec in Items.arrays.items()
+    }
+    return arrays | {name: np.zeros(1, np.int64) for name in arrays if name.endswith("_at") and name != "items.published_at"}

@@ -1,0 +1,69 @@
+"""What is held back after retrieval, each with its why: unavailable, just bought, in the cart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.events import DAY_US
+from recommender.contract import TOUCHES
+from recommender.query import rows_of_ids
+
+if TYPE_CHECKING:
+    from recommender.contract import IntVector, Query
+    from recommender.items import Items
+    from recommender.overlay import CatalogOverlay
+    from recommender.slate import SlateRequest
+
+_CARTS, _UNCARTS, _BUYS = (TOUCHES.index(name) for name in ("carts", "uncarts", "buys"))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Thresholds of the rules, in days."""
+
+    bought_days: int = 14
+    cart_days: int = 3
+
+
+def held_back(
+    query: Query, item_idx: IntVector, request: SlateRequest, items: Items, overlay: CatalogOverlay, rules: Rules
+) -> dict[int, str]:
+    """Which of some candidates may not be shown now, and why; the first reason that holds.
+
+    Parameters
+    ----------
+    item_idx : int32, shape (m,)
+        Candidates.
+    """
+    why = dict.fromkeys(_in_cart(query, request, items, rules).tolist(), "in_cart")
+    why |= dict.fromkeys(_just_bought(query, rules).tolist(), "just_bought")
+    candidates = set(item_idx.tolist())
+    held = {row: reason for row, reason in why.items() if row in candidates}
+    gone = item_idx[~items.is_available[item_idx]].tolist()
+    changed = items.rows_of(np.fromiter(overlay.items, np.int64, len(overlay.items))).tolist()
+    for row in {*gone, *(row for row in changed if row in candidates)}:
+        if not overlay.is_available(int(items.item_key[row]), in_bundle=bool(items.is_available[row])):
+            held[row] = "unavailable"
+    return held
+
+
+def _just_bought(query: Query, rules: Rules) -> IntVector:
+    recent = query.bought_day > query.now // DAY_US - rules.bought_days
+    return query.bought_idx[recent]
+
+
+def _in_cart(query: Query, request: SlateRequest, items: Items, rules: Rules) -> IntVector:
+    """Items carted within ``cart_days`` and neither taken out nor bought since, and those the caller names."""
+    recent = query.touch_at > query.now - rules.cart_days * DAY_US
+    touched, counts = query.touch_idx[recent], query.touch_counts[recent]
+    last = dict(zip(touched.tolist(), np.zeros(len(touched), int).tolist(), strict=True))
+    for row, count in zip(touched.tolist(), counts.tolist(), strict=True):
+        if count[_UNCARTS] or count[_BUYS]:
+            last[row] = 0
+        elif count[_CARTS]:
+            last[row] = 1
+    own = np.array([row for row, in_cart in last.items() if in_cart], np.int32)
+    return np.concatenate([own, rows_of_ids(request.cart, items)])

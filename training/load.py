@@ -1,0 +1,93 @@
+"""Load: a data directory as of a cut-off.
+
+Of what happened at or after the cut-off one thing is read: which items are first mentioned then, so that
+they can be kept out of the catalogue of a model that could not have known them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import ibis
+import numpy as np
+
+from training.log import EventLog, items_of, read_catalog
+from training.touches import Touches, read_touches
+from training.vocabulary import Vocabulary, vocabulary_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import ibis.expr.types as ir
+
+    from features.catalog import Item
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a fit may look at: items and touches before one cut-off, in one vocabulary."""
+
+    vocabulary: Vocabulary
+    touches: Touches
+
+    @property
+    def n_items(self) -> int:
+        return len(self.vocabulary.item_keys)
+
+
+class Data:
+    """A data directory strictly before ``until``.
+
+    Attributes
+    ----------
+    until : int
+        Microseconds.
+    """
+
+    def __init__(self, path: Path, until: int | None = None) -> None:
+        self.path = path
+        self.log = EventLog.open(path)
+        self.until = self._end() if until is None else until
+        self.connection = ibis.duckdb.connect()
+
+    @cached_property
+    def lines(self) -> ir.Table:
+        """Lines of the log before the cut-off."""
+        return self.log.lines(self.connection, until=self.until)
+
+    @cached_property
+    def touches(self) -> Touches:
+        """Interactions before the cut-off."""
+        return read_touches(self.lines, self.until)
+
+    @cached_property
+    def catalog(self) -> tuple[Item, ...]:
+        """Catalogue rows, whenever written; :class:`Vocabulary` decides which were known when."""
+        return tuple(items_of(read_catalog(self.path)))
+
+    @cached_property
+    def first_seen(self) -> dict[str, int]:
+        """Item id → first time in the whole log, microseconds."""
+        lines = self.log.lines(self.connection, until=None)
+        seen = lines.filter(lines.item_id.notnull()).group_by("item_id").agg(first=lines.occurred_at.min())
+        table = seen.order_by("item_id").to_pyarrow()
+        first = table["first"].to_numpy().astype("datetime64[us]").astype(np.int64)
+        return dict(zip(table["item_id"].to_pylist(), first.tolist(), strict=True))
+
+    @cached_property
+    def start(self) -> int:
+        """Time of the first interaction; the cut-off where there is none."""
+        return int(self.touches.at.min(initial=self.until))
+
+    def material(self, until: int) -> Material:
+        """What was known strictly before ``until``, which may not be after this object's cut-off."""
+        touches = self.touches.before(min(until, self.until))
+        vocabulary = vocabulary_of(self.catalog, self.first_seen, touches)
+        return Material(vocabulary, touches.in_rows_of(vocabulary.item_keys))
+
+    def _end(self) -> int:
+        """Just after the last event."""
+        span = self.log.time_range()
+        return 0 if span is None else span[1] + 1

@@ -1,0 +1,163 @@
+"""Split: windows of time, and the cases that they are judged on.
+
+A case is a customer at a moment, with what they touched afterwards. There are two protocols:
+
+* ``window``   the customer at the start of the window; targets are all items touched within it (an e-mail)
+* ``session``  a moment within the window just before an event; targets are the rest of that session (a page view)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import ibis
+import numpy as np
+import pyarrow as pa
+
+from features.events import DAY_US
+from recommender.contract import TOUCHES, LongVector
+from recommender.query import SESSION_GAP_US
+from training.relational import state_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from features.state import Schema
+    from features.state_table import StateTable
+    from training.load import Data
+    from training.touches import Touches
+
+PROTOCOLS: Final = ("window", "session")
+MAX_WINDOW_DAYS: Final = 30
+WINDOW_SHARE: Final = 0.2
+_UNCARTS: Final = TOUCHES.index("uncarts")
+
+
+class Windows(NamedTuple):
+    """Cut-offs, microseconds: tune on ``[validation, test)``, report on ``[test, until)``."""
+
+    validation: int
+    test: int
+    until: int
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Cases of one window.
+
+    Attributes
+    ----------
+    protocol : uint8, shape (n,)
+        Index into ``PROTOCOLS``.
+    customer_ids : list of str
+    as_of : int64, shape (n,)
+    targets : list of int64 arrays
+        Item keys touched afterwards, distinct, in order of time.
+    touched : list of int64 arrays
+        Item keys touched before, distinct.
+    states : StateTable
+        What was known strictly before ``as_of``.
+    """
+
+    protocol: NDArray[np.uint8]
+    customer_ids: Sequence[str]
+    as_of: LongVector
+    targets: Sequence[LongVector]
+    touched: Sequence[LongVector]
+    states: StateTable
+
+    def __len__(self) -> int:
+        return len(self.as_of)
+
+
+def windows_of(data: Data) -> Windows:
+    """The last fifth of the time, at most 30 days, for the test; as much before it for validation."""
+    length = min(int((data.until - data.start) * WINDOW_SHARE), MAX_WINDOW_DAYS * DAY_US)
+    return Windows(data.until - 2 * length, data.until - length, data.until)
+
+
+def cases_of(data: Data, start: int, end: int, schema: Schema, *, n: int, seed: int) -> Cases:
+    """At most ``n`` cases of ``[start, end)``, half of each protocol, drawn without replacement.
+
+    Parameters
+    ----------
+    start, end : int
+        Microseconds, ``start < end <= data.until``.
+    """
+    touches = data.touches.of_customers()
+    rng = np.random.default_rng(seed)
+    drawn = [
+        *_window_cases(touches, start, end, n // 2, rng),
+        *_session_cases(touches, start, end, n - n // 2, rng),
+    ]
+    columns = [list(column) for column in zip(*drawn, strict=True)] if drawn else [[], [], [], [], []]
+    protocol, customer_idx, as_of, targets, touched = columns
+    customer_ids = [data.touches.customer_ids[c] for c in customer_idx]
+    return Cases(
+        np.array(protocol, np.uint8),
+        customer_ids,
+        np.array(as_of, np.int64),
+        targets,
+        touched,
+        states_of(data, customer_ids, np.array(as_of, np.int64), schema),
+    )
+
+
+def states_of(data: Data, customer_ids: Sequence[str], as_of: LongVector, schema: Schema) -> StateTable:
+    """States of customers, each as of a moment of its own."""
+    cases = pa.table(
+        {
+            "case_idx": pa.array(np.arange(len(as_of), dtype=np.int64)),
+            "customer_id": pa.array(customer_ids, pa.string()),
+            "as_of": pa.array(as_of, pa.int64()).cast(pa.timestamp("us", "UTC")),
+        }
+    )
+    return state_table(data.lines, ibis.memtable(cases), schema)
+
+
+_Case = tuple[int, int, int, LongVector, LongVector]
+
+
+def _window_cases(touches: Touches, start: int, end: int, n: int, rng: np.random.Generator) -> list[_Case]:
+    inside = (touches.at >= start) & (touches.at < end) & (touches.touch != _UNCARTS)
+    customers = np.unique(touches.customer_idx[inside])
+    chosen = np.sort(rng.choice(customers, min(n, len(customers)), replace=False))
+    bounds = _bounds(touches)
+    return [(0, int(c), start, *_split(touches, bounds[c], bounds[c + 1], start, end)) for c in chosen]
+
+
+def _session_cases(touches: Touches, start: int, end: int, n: int, rng: np.random.Generator) -> list[_Case]:
+    inside = np.flatnonzero((touches.at >= start) & (touches.at < end) & (touches.touch != _UNCARTS))
+    chosen = np.sort(rng.choice(inside, min(n, len(inside)), replace=False))
+    bounds, ends = _bounds(touches), _session_ends(touches)
+    drawn = []
+    for row in chosen.tolist():
+        customer, as_of = int(touches.customer_idx[row]), int(touches.at[row])
+        last = min(end, int(touches.at[ends[row]]) + 1)
+        drawn.append((1, customer, as_of, *_split(touches, bounds[customer], bounds[customer + 1], as_of, last)))
+    return drawn
+
+
+def _bounds(touches: Touches) -> NDArray[np.int64]:
+    """First row of each customer; one more at the end."""
+    return np.searchsorted(touches.customer_idx, np.arange(len(touches.customer_ids) + 1)).astype(np.int64)
+
+
+def _session_ends(touches: Touches) -> NDArray[np.int64]:
+    """Last row of the session that each row belongs to."""
+    is_last = np.ones(len(touches), np.bool_)
+    same = touches.customer_idx[1:] == touches.customer_idx[:-1]
+    is_last[:-1] = ~(same & (np.diff(touches.at) <= SESSION_GAP_US))
+    lasts = np.flatnonzero(is_last)
+    return lasts[np.searchsorted(lasts, np.arange(len(touches)))]
+
+
+def _split(touches: Touches, first: int, last: int, as_of: int, end: int) -> tuple[LongVector, LongVector]:
+    """Targets and what was touched before, as distinct item keys."""
+    at, item, touch = touches.at[first:last], touches.item_idx[first:last], touches.touch[first:last]
+    after = item[(at >= as_of) & (at < end) & (touch != _UNCARTS)]
+    _, order = np.unique(after, return_index=True)
+    return touches.item_keys[after[np.sort(order)]], touches.item_keys[np.unique(item[at < as_of])]
