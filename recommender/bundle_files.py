@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from features.errors import BundleError
-from recommender.bundle_manifest import ArrayEntry, DocumentEntry, npy_header
+from recommender.bundle_manifest import MAX_DOCUMENT_BYTES, ArrayEntry, DocumentEntry, npy_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,8 @@ def write_document(folder: Path, name: str, document: object) -> DocumentEntry:
         raw = json.dumps(plain, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
         raise BundleError(f"{name}: expected what JSON can hold ({error}).") from None
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise BundleError(f"{name}: expected a document of at most {MAX_DOCUMENT_BYTES} bytes, got {len(raw)}.")
     return write_file(folder / f"{name}.json", raw)
 
 

@@ -25,6 +25,7 @@ from recommender.bundle_manifest import (
     MAX_MANIFEST_BYTES,
     SIGNATURE,
     SIGNATURE_BYTES,
+    UNREADABLE,
     ArrayEntry,
     DocumentEntry,
     Manifest,
@@ -83,9 +84,7 @@ class Folder:
         with os.scandir(self._fd) as entries:
             for entry in entries:
                 if entry.name not in expected:
-                    raise BundleCorrupt(
-                        f"{self.path}: expected no file {entry.name[:130]!r} beside those of {MANIFEST}."
-                    )
+                    raise BundleCorrupt(f"{self.path}: expected no file {entry.name[:130]!r} in a bundle.")
                 if not entry.is_file(follow_symlinks=False):
                     raise self.corrupt(entry.name, "a regular file")
                 found.add(entry.name)
@@ -139,8 +138,8 @@ class Folder:
             raw = file.read()
         try:
             return msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self.corrupt(entry.file, f"a JSON document ({error})") from None
+        except UNREADABLE as error:
+            raise self.corrupt(entry.file, f"a JSON document ({str(error)[:120]!r})") from None
 
     def _check_finite(self, array: NDArray[np.generic], file: str) -> None:
         if array.dtype.kind != "f":

@@ -30,7 +30,9 @@ MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
 SIGNATURE_BYTES: Final = 64
 MAX_MANIFEST_BYTES: Final = 1 << 20
-MAX_DOCUMENT_BYTES: Final = 64 << 20
+MAX_DOCUMENT_BYTES: Final = 4 << 20
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON it was asked for."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _BLANK = "0" * 64
@@ -165,8 +167,8 @@ def parse(raw: bytes, where: str) -> Manifest:
     _check_format(raw, where)
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BundleCorrupt(f"{where}/{MANIFEST}: expected the manifest of a bundle ({error}).") from None
+    except UNREADABLE as error:
+        raise BundleCorrupt(f"{where}/{MANIFEST}: expected the manifest of a bundle ({str(error)[:120]!r}).") from None
     blanked = raw.replace(manifest.digest.encode(), _BLANK.encode())
     if hashlib.sha256(blanked).hexdigest() != manifest.digest:
         raise BundleCorrupt(f"{where}/{MANIFEST}: expected bytes whose digest is {manifest.digest}, got others.")
@@ -179,8 +181,8 @@ def parse(raw: bytes, where: str) -> Manifest:
 def _check_format(raw: bytes, where: str) -> None:
     try:
         found = msgspec.json.decode(raw, type=_Format).format
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BundleCorrupt(f"{where}/{MANIFEST}: expected JSON with a format ({error}).") from None
+    except UNREADABLE as error:
+        raise BundleCorrupt(f"{where}/{MANIFEST}: expected JSON with a format ({str(error)[:120]!r}).") from None
     if found not in (formats := readable_formats()):
         wanted = " or ".join(map(str, formats))
         raise BundleIncompatible(f"{where}/{MANIFEST}: expected format {wanted}, got {found}.")
