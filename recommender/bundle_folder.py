@@ -97,6 +97,8 @@ class Folder:
         """A regular file of this directory; a link is not followed, a pipe does not block."""
         try:
             fd = os.open(file, _OPEN | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._fd)
+        except FileNotFoundError:
+            raise self.corrupt(file, "this file, found none") from None
         except OSError as error:
             raise self.corrupt(file, f"a regular file ({error.strerror})") from None
         if not stat.S_ISREG(os.fstat(fd).st_mode):

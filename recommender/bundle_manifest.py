@@ -194,4 +194,4 @@ def _check_names(manifest: Manifest, where: str) -> None:
     entries |= {f"{name}.npy": entry for name, entry in manifest.arrays.items()}
     for file, entry in entries.items():
         if entry.file != file or not is_name(file.rpartition(".")[0]):
-            raise BundleCorrupt(f"{where}/{MANIFEST}: expected no file {entry.file[:130]!r} for {file[:130]!r}.")
+            raise BundleCorrupt(f"{where}/{MANIFEST}: expected a plain name as file, got {entry.file[:130]!r}.")
