@@ -61,7 +61,8 @@ class Moments(NamedTuple):
 def merge_totals(moments: Moments, slots: LongVector, values: LongMatrix) -> LongMatrix:
     """Sums of each case, shape (n_cases, n_totals), of rows of slots, shape (m, n_totals)."""
     start, stop = moments.spans(slots)
-    sums = np.concatenate([np.zeros((1, values.shape[1]), np.int64), np.cumsum(values, axis=0)])
+    sums = np.zeros((len(values) + 1, values.shape[1]), np.int64)
+    np.cumsum(values, axis=0, out=sums[1:])
     return sums[stop] - sums[start]
 
 
@@ -75,7 +76,7 @@ def merge_extremes(moments: Moments, slots: LongVector, values: LongMatrix, is_l
     at = np.column_stack([start[has_rows], stop[has_rows]]).ravel()
     for column, last in enumerate(is_last):
         times = np.append(values[:, column], NEVER)
-        merged[has_rows, column] = np.maximum.reduceat(times, at)[::2] if last else _first_times(times, at)
+        merged[has_rows, column] = _last_times(times, at) if last else _first_times(times, at)
     return merged
 
 
@@ -111,8 +112,13 @@ def merge_lasts(moments: Moments, name: str, found: pa.Table) -> list[LastValue]
     return merged
 
 
+def _last_times(times: LongVector, at: LongVector) -> LongVector:
+    last: LongVector = np.maximum.reduceat(times, at)[::2]
+    return last
+
+
 def _first_times(times: LongVector, at: LongVector) -> LongVector:
-    first = np.minimum.reduceat(np.where(times == NEVER, _LATEST, times), at)[::2]
+    first: LongVector = np.minimum.reduceat(np.where(times == NEVER, _LATEST, times), at)[::2]
     return np.where(first == _LATEST, NEVER, first)
 
 
