@@ -42,6 +42,9 @@ lock: install ## Renew requirements/*.txt from pyproject.toml (UPGRADE=--upgrade
 	@$(LOCK) pyproject.toml --extra service --constraints requirements/dev.txt --output-file requirements/service.txt
 	@$(LOCK) pyproject.toml --extra training --constraints requirements/dev.txt --output-file requirements/training.txt
 	@echo hatchling | $(LOCK) - --constraints requirements/dev.txt --output-file requirements/build.txt
+	@for python in 3.11 3.12 3.13 3.14; do for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do \
+	  $(BIN)/uv pip compile --quiet --only-binary :all: --no-binary pyspark requirements/dev.txt >/dev/null \
+	    --python-version $$python --python-platform $$platform && echo "ready wheels for Python $$python on $$platform"; done; done
 
 clean: ## Remove .venv, var and every cache
 	@rm -rf .venv var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
