@@ -1,0 +1,1 @@
+"""The online program: FastAPI, Redis, following the registry, draining events. A stranger to ``training``."""

@@ -1,0 +1,113 @@
+"""What a slate looks like to its caller. Encoded by msgspec; no response model stands in the hot path."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from service.clock import moment_of
+
+if TYPE_CHECKING:
+    from features.journey import Journey, Standing
+    from recommender.slate import Slate, SlateItem
+    from service.serving import Serving
+
+encode: Final = msgspec.json.Encoder().encode
+VARIANT: Final = "default"
+
+
+class Level(IntEnum):
+    """The degradation ladder: what an answer still stands on."""
+
+    FULL = 0  # fresh state, bundle
+    STALE = 1  # state as this worker last saw it
+    SESSION = 2  # what the request itself carries
+    POPULAR = 3  # the bundle alone
+    STATIC = 4  # nothing: no bundle was ever opened
+
+
+class Degraded(NamedTuple):
+    """How far down the ladder an answer was made, and why; level 0 may carry a reason that did not touch it."""
+
+    level: Level
+    reason: str | None
+
+
+class Made(NamedTuple):
+    """A slate with what its answer and its decision record say beside it; times in microseconds."""
+
+    slate: Slate
+    slate_id: str
+    generated_at: int
+    expires_at: int
+    degraded: Degraded
+
+
+def slate_answer(made: Made, serving: Serving, explain: str) -> dict[str, Any]:
+    """The body of an answer, as plain values."""
+    slate = made.slate
+    answer: dict[str, Any] = {
+        "slate_id": made.slate_id,
+        "generated_at": moment_of(made.generated_at),
+        "expires_at": moment_of(made.expires_at),
+        "stage": stage_answer(slate.standing, serving.engine.journey),
+        "items": [_item(item, serving, explain) for item in slate.items],
+        "served_by": served_by(made, serving),
+    }
+    if explain == "full":
+        answer["suppressed"] = [held._asdict() for held in slate.suppressed]
+    return answer
+
+
+def stage_answer(standing: Standing, journey: Journey) -> dict[str, Any]:
+    """Where a customer stands."""
+    return {
+        "name": standing.stage,
+        "phase": standing.phase,
+        "at_risk": standing.at_risk,
+        "definition_version": journey.version,
+        "since": None if standing.since is None else moment_of(standing.since),
+    }
+
+
+def served_by(made: Made, serving: Serving) -> dict[str, Any]:
+    """Which model, strategy and fallback made the answer."""
+    return {
+        **model_names(serving),
+        "strategy": made.slate.strategy,
+        "variant": VARIANT,
+        "degraded": {"level": int(made.degraded.level), "reason": made.degraded.reason},
+    }
+
+
+def model_names(serving: Serving) -> dict[str, Any]:
+    """Name, version and alias of the model in use."""
+    current, model = serving.current, serving.engine.model
+    if current is None:
+        return {"model": model.name, "version": model.version, "alias": None}
+    return {"model": current.model, "version": current.version, "alias": current.alias}
+
+
+def _item(item: SlateItem, serving: Serving, explain: str) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "rank": item.rank,
+        "item_id": item.item_id,
+        "kind": item.kind,
+        "score": item.score,
+        "propensity": item.propensity,
+        "attributes": _attributes(item, serving),
+    }
+    if explain != "none":
+        answer["reasons"] = [{"code": r.code, "text": r.text, "weight": r.weight} for r in item.reasons]
+    return answer
+
+
+def _attributes(item: SlateItem, serving: Serving) -> dict[str, Any]:
+    items, changed = serving.engine.items, serving.overlay.items.get(item.item_key)
+    if changed is not None:
+        return {"title": item.title, "category": changed.category, "price_minor": changed.price_minor}
+    price = int(items.price_minor[item.item_idx])
+    category = items.category_of(item.item_idx)
+    return {"title": item.title, "category": category, "price_minor": None if price < 0 else price}

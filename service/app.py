@@ -1,0 +1,55 @@
+"""The FastAPI application: routes, limits, errors, documentation. It holds no logic."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from service import problems
+from service.bootstrap import assemble, running
+from service.clock import wall_clock
+from service.observed import Observed
+from service.openapi import describe
+from service.routes import customers, events, health, items, recommendations
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from features.settings import Settings
+    from service.bootstrap import Program
+    from service.clock import Clock
+
+MAX_BODY: Final = 64 << 10
+
+
+def create_app(settings: Settings, *, clock: Clock = wall_clock) -> FastAPI:
+    """The application of one worker."""
+    return app_of(assemble(settings, clock))
+
+
+def app_of(program: Program) -> FastAPI:
+    """The application over a worker's parts."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with running(program):
+            yield
+
+    app = FastAPI(
+        title="Rihla",
+        summary="What fits the place a customer has reached on their journey.",
+        version="1",
+        lifespan=lifespan,
+        max_body_size=MAX_BODY,
+        default_response_class=Response,
+        redirect_slashes=False,
+    )
+    for module in (recommendations, events, customers, items, health):
+        app.include_router(module.router(program))
+    problems.install(app)
+    app.add_middleware(Observed)
+    describe(app)
+    return app

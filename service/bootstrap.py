@@ -1,0 +1,129 @@
+"""The one place where the parts of a worker are put together."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from features.errors import InputError, StoreError
+from features.journey import Journey
+from features.settings import Settings, pepper_of
+from service.catalog_changes import PutItems, follow_catalog, load_catalog
+from service.clock import wall_clock
+from service.customers import DescribeCustomer
+from service.health import Health
+from service.ingest_events import IngestEvents
+from service.recommend import Recommend
+from service.serving import Serving
+from service.store.clients import BACKGROUND, READS, WRITES, redis_client
+from service.store.coalesced import Calls, Coalesced
+from service.store.customers import Customers
+from service.store.decision_log import DecisionLog
+from service.store.functions import load_functions
+from service.store.item_events import ItemEvents
+from service.store.items import ItemStore
+from service.store.recently import Recently
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from redis.asyncio import Redis
+
+    from service.clock import Clock
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Connections to the store, by how long they may take."""
+
+    reads: Redis
+    writes: Redis
+    background: Redis
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for client in (self.reads, self.writes, self.background):
+            await client.aclose()
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything that the routes of one worker use."""
+
+    settings: Settings
+    clients: Clients
+    calls: Calls
+    serving: Serving
+    customers: Customers
+    decisions: DecisionLog
+    items: ItemStore
+    recommend: Recommend
+    ingest: IngestEvents
+    describe: DescribeCustomer
+    put_items: PutItems
+    health: Health
+
+
+def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
+    """A worker's parts; nothing is connected yet.
+
+    Raises
+    ------
+    InputError
+        There is no ``redis_url``.
+    """
+    clients = _clients(settings)
+    calls = Calls(Coalesced(clients.reads), Coalesced(clients.writes))
+    journey = Journey.load(settings.journey)
+    serving = Serving(settings.home, journey, bytes.fromhex(settings.verify_key) if settings.verify_key else None)
+    customers = Customers(calls, journey, Recently(clock), pepper_of(settings), settings.state_ttl_days)
+    decisions = DecisionLog(calls.writes)
+    items = ItemStore(clients.writes, clients.background)
+    return Program(
+        settings=settings,
+        clients=clients,
+        calls=calls,
+        serving=serving,
+        customers=customers,
+        decisions=decisions,
+        items=items,
+        recommend=Recommend(serving, customers, decisions, clock, settings.slate_ttl_s),
+        ingest=IngestEvents(
+            customers, ItemEvents(calls.writes), serving, clock, allow_contact_ids=settings.allow_contact_ids
+        ),
+        describe=DescribeCustomer(customers, clock),
+        put_items=PutItems(items, serving),
+        health=Health(calls.reads, serving),
+    )
+
+
+@asynccontextmanager
+async def running(program: Program) -> AsyncIterator[None]:
+    """Follow bundles and the catalogue while the worker lives; finish what is under way at its end."""
+    await program.serving.look()
+    with suppress(StoreError):  # a worker starts without the store and answers from further down the ladder
+        await load_functions(program.clients.background)
+        await load_catalog(program.items, program.serving)
+    followers = [
+        asyncio.create_task(program.serving.watch()),
+        asyncio.create_task(follow_catalog(program.items, program.serving)),
+    ]
+    try:
+        yield
+    finally:
+        for task in followers:
+            task.cancel()
+        await asyncio.gather(*followers, return_exceptions=True)
+        await program.decisions.aclose()
+        await program.calls.reads.aclose()
+        await program.calls.writes.aclose()
+        await program.clients.aclose()
+
+
+def _clients(settings: Settings) -> Clients:
+    if settings.redis_url is None:
+        raise InputError("RIHLA_REDIS_URL: expected the address of a store", pointer="/redis_url")
+    reads, writes, background = (redis_client(settings.redis_url, each) for each in (READS, WRITES, BACKGROUND))
+    return Clients(reads, writes, background)

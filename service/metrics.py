@@ -1,0 +1,44 @@
+"""What is counted. Labels come from closed sets; none carries an id.
+
+With several workers every process writes its numbers to ``PROMETHEUS_MULTIPROC_DIR`` (set by the
+supervisor) and whichever is asked adds them up.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)
+
+REQUESTS: Final = Counter("rihla_requests", "HTTP requests.", ["route", "status"])
+SECONDS: Final = Histogram("rihla_request_seconds", "Time to the last byte.", ["route"], buckets=_SECONDS)
+SLATES: Final = Counter("rihla_slates", "Slates decided.", ["level", "strategy", "stage"])
+DEGRADED: Final = Counter("rihla_degraded", "Slates below level 0, or with a reason.", ["level", "reason"])
+EVENTS: Final = Counter("rihla_events", "Events received.", ["outcome"])
+UNREADABLE: Final = Counter("rihla_state_unreadable", "Stored states that could not be trusted.", ["why"])
+DECISIONS: Final = Counter("rihla_decisions", "Decision records.", ["outcome"])
+BUNDLES: Final = Counter("rihla_bundles", "Bundles opened by a worker.", ["outcome"])
+DRAINED: Final = Counter("rihla_drained", "Records written to the log.", ["kind"])
+SWEPT: Final = Counter("rihla_stage_changes", "Stage changes made by the clock.", ["stage"])
+STORE_UP: Final = Gauge(
+    "rihla_store_up", "Whether the last call to the store was answered.", multiprocess_mode="livemin"
+)
+
+
+def render() -> bytes:
+    """All numbers of all processes, in Prometheus' text format."""
+    if DIRECTORY not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def forget_process(pid: int, directory: str) -> None:
+    """Drop the gauges of a process that has ended; its counters stay."""
+    mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]

@@ -1,0 +1,178 @@
+"""What callers may send. Unknown fields, wrong types and numbers that are not finite are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from features.catalog import KINDS
+from features.catalog import locale as check_locale
+from features.errors import InvalidId
+from features.events import Channel
+from features.ids import check_id
+from features.ingest import anonymous
+from features.values import Unreadable
+
+MAX_LIMIT = 100
+MAX_SUBJECTS = 1_000
+MAX_EVENTS = 500
+MAX_ITEMS = 500
+"""How many ids a list of a request may hold."""
+
+Kind = Literal["product", "content", "action"]
+Explain = Literal["none", "short", "full"]
+
+
+def _id(text: str) -> str:
+    try:
+        return check_id(text)
+    except InvalidId as error:
+        raise PydanticCustomError("invalid_id", "{why}", {"why": str(error)}) from None
+
+
+def _locale(text: str) -> str:
+    try:
+        return check_locale(text)
+    except Unreadable as error:
+        raise PydanticCustomError("invalid_locale", "{why}", {"why": str(error)}) from None
+
+
+def _split(value: object) -> object:
+    """Comma-separated text of a query parameter as a list."""
+    texts = value if isinstance(value, list) else [value]
+    return [part for text in texts for part in (text.split(",") if isinstance(text, str) else [text])]
+
+
+Id = Annotated[str, AfterValidator(_id)]
+Ids = Annotated[tuple[Id, ...], Field(max_length=MAX_ITEMS)]
+Locale = Annotated[str, AfterValidator(_locale)]
+Placement = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$", examples=["home"])]
+Kinds = Annotated[tuple[Kind, ...], Field(min_length=1, max_length=3, examples=[["product", "content"]])]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+
+
+class Strict(BaseModel):
+    """Base of every request: nothing unknown, nothing converted, nothing infinite."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, strict=True)
+
+
+class Subject(Strict):
+    """Who the slate is for: a known customer or an anonymous visitor."""
+
+    customer_id: Annotated[Id | None, Field(examples=["c-1017"])] = None
+    anonymous_id: Annotated[Id | None, Field(examples=["anon:9f2c"])] = None
+    session_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Subject:
+        if (self.customer_id is None) == (self.anonymous_id is None):
+            raise PydanticCustomError("one_subject", "expected customer_id or anonymous_id, and not both")
+        return self
+
+    @property
+    def id(self) -> str:
+        """The id under which the customer is known."""
+        return self.customer_id if self.customer_id is not None else anonymous(self.anonymous_id or "")
+
+
+class Context(Strict):
+    """What the caller knows of the moment."""
+
+    locale: Annotated[Locale | None, Field(examples=["tr-TR"])] = None
+    device: Annotated[str | None, Field(max_length=64)] = None
+    cart: Ids = ()
+    text: Annotated[str | None, Field(max_length=512, description="Words the customer is searching for.")] = None
+
+
+class Filter(Strict):
+    """What the slate is limited to."""
+
+    categories: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=50)] = ()
+    unseen_only: bool = False
+
+
+class SlateOptions(Strict):
+    """Where a slate is shown and what may be on it."""
+
+    placement: Placement = "home"
+    channel: Channel = Channel.WEB
+    limit: Limit = 8
+    kinds: Kinds = KINDS
+    anchor_items: Annotated[Ids, Field(description="Items the page is about, most important first.")] = ()
+    candidates: Annotated[Ids | None, Field(description="The only items that may be shown.")] = None
+    context: Context = Context()
+    filter: Filter = Filter()
+    exclude_ids: Ids = ()
+    explain: Explain = "short"
+    dry_run: Annotated[bool, Field(description="Decide, and leave no decision record.")] = False
+
+
+class SlateAsk(SlateOptions):
+    """One slate."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"subject": {"customer_id": "c-1017"}, "placement": "home", "limit": 4},
+                {
+                    "subject": {"anonymous_id": "anon:9f2c"},
+                    "placement": "product",
+                    "anchor_items": ["sku-12"],
+                    "context": {"locale": "ar", "cart": ["sku-7"]},
+                    "explain": "full",
+                },
+            ]
+        }
+    )
+    subject: Subject
+
+
+class BatchAsk(SlateOptions):
+    """Slates for many subjects with the same options; a subject that cannot be read gets a line that says so."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"subjects": [{"customer_id": "c-1"}, {"customer_id": "c-2"}], "placement": "email", "channel": "email"}
+            ]
+        }
+    )
+    subjects: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=MAX_SUBJECTS)]
+
+
+class SlateQuery(BaseModel):
+    """The simple case, as query parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    placement: Placement = "home"
+    channel: Channel = Channel.WEB
+    limit: Limit = 8
+    kinds: Annotated[Kinds, BeforeValidator(_split), Field(description="Comma-separated.")] = KINDS
+    anchor: Annotated[Ids, Field(description="Item the page is about; may be repeated.")] = ()
+    locale: Locale | None = None
+    explain: Explain = "short"
+
+    def options(self) -> SlateOptions:
+        """The same as the body of a request would say it."""
+        return SlateOptions(
+            placement=self.placement,
+            channel=self.channel,
+            limit=self.limit,
+            kinds=self.kinds,
+            anchor_items=self.anchor,
+            context=Context(locale=self.locale),
+            explain=self.explain,
+        )
+
+
+class RelatedQuery(BaseModel):
+    """How many related items, and of which kinds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Limit = 8
+    kinds: Annotated[Kinds, BeforeValidator(_split), Field(description="Comma-separated.")] = KINDS

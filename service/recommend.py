@@ -1,0 +1,178 @@
+"""Deciding one slate for one customer: read, decide, leave a record, answer.
+
+Reads fail open: when the store is away the answer comes from further down the ladder and says so.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from features.errors import StoreError
+from features.ids import key64
+from recommender.slate import SlateRequest
+from service.answers import Degraded, Level, Made, slate_answer
+from service.decisions import POLICY, Decision, Slot, encode_decision
+from service.metrics import DEGRADED, SLATES
+from service.problems import NotFound
+from service.store import keys
+
+if TYPE_CHECKING:
+    from recommender.slate import Slate
+    from service.clock import Clock
+    from service.models import RelatedQuery, SlateOptions
+    from service.serving import Serving
+    from service.store.customers import Customers
+    from service.store.decision_log import DecisionLog
+
+EMAIL_TTL_S: Final = 72 * 3600
+"""An email is opened days after it was made."""
+
+
+class Given(NamedTuple):
+    """What a slate is decided on: the customer's state, and how good a source it came from."""
+
+    state: Any
+    degraded: Degraded
+
+
+class Decided(NamedTuple):
+    """An answer as plain values, and the record that has to be on the stream before it goes out."""
+
+    answer: dict[str, Any]
+    partition: int
+    record: bytes
+    is_store_there: bool
+
+
+class Recommend:
+    """The use case behind every slate; it holds no state of its own."""
+
+    def __init__(
+        self, serving: Serving, customers: Customers, decisions: DecisionLog, clock: Clock, slate_ttl_s: int
+    ) -> None:
+        self._serving, self._customers, self._decisions = serving, customers, decisions
+        self._clock, self._slate_ttl_s = clock, slate_ttl_s
+
+    async def __call__(self, customer_id: str, options: SlateOptions) -> dict[str, Any]:
+        """The answer for one customer."""
+        given = await self.given(customer_id, options)
+        decided = self.decide(customer_id, options, given)
+        if not options.dry_run:
+            await self.leave_record(decided)
+        return decided.answer
+
+    async def related(self, item_id: str, query: RelatedQuery) -> dict[str, Any]:
+        """What goes with one item, whoever looks at it.
+
+        Raises
+        ------
+        NotFound
+            Neither the bundle nor the catalogue changes have the item.
+        """
+        if not self._serving.knows_item(item_id):
+            raise NotFound("expected an item of the catalogue")
+        request = SlateRequest(
+            placement="product", limit=query.limit, kinds=query.kinds, anchors=(item_id,), exclude=(item_id,)
+        )
+        empty = self._serving.engine.journey.schema.empty()
+        given = Given(empty, self._degraded(Level.FULL, None))
+        decided = self._decided(None, request, given, "short", keys.partition_of_item(key64(item_id)))
+        await self.leave_record(decided)
+        return decided.answer
+
+    async def given(self, customer_id: str, options: SlateOptions) -> Given:
+        """State of a customer: the stored one, else what this worker saw last, else none."""
+        where = self._customers.keys_of(customer_id)
+        try:
+            return Given(await self._customers.read(where, customer_id), self._degraded(Level.FULL, None))
+        except StoreError as error:
+            stale = self._customers.stale(where)
+            if stale is not None:
+                return Given(stale, self._degraded(Level.STALE, error.code))
+            has_context = options.anchor_items or options.context.cart or options.context.text
+            level = Level.SESSION if has_context else Level.POPULAR
+            return Given(self._customers.empty, self._degraded(level, error.code))
+
+    def decide(self, customer_id: str, options: SlateOptions, given: Given) -> Decided:
+        """The slate of a customer; no input or output, about a millisecond of one core."""
+        request = request_of(options, secrets.randbits(31))
+        partition = self._customers.keys_of(customer_id).partition
+        return self._decided(customer_id, request, given, options.explain, partition)
+
+    async def leave_record(self, decided: Decided) -> None:
+        """Put the decision on the stream; a store that is known to be away is not waited for."""
+        await self._decisions.append(decided.partition, decided.record, may_wait=decided.is_store_there)
+
+    def _degraded(self, level: Level, reason: str | None) -> Degraded:
+        if not self._serving.has_bundle:
+            return Degraded(Level.STATIC, self._serving.reason or "no_bundle")
+        return Degraded(level, reason or self._serving.reason)
+
+    def _decided(
+        self, customer_id: str | None, request: SlateRequest, given: Given, explain: str, partition: int
+    ) -> Decided:
+        now = self._clock()
+        slate = self._serving.engine.decide(given.state, request, now, overlay=self._serving.overlay)
+        ttl_s = EMAIL_TTL_S if request.channel == "email" else self._slate_ttl_s
+        made = Made(slate, new_slate_id(now), now, now + ttl_s * 1_000_000, given.degraded)
+        _count(slate, given.degraded)
+        return Decided(
+            slate_answer(made, self._serving, explain),
+            partition,
+            encode_decision(self._record(customer_id, request, made)),
+            given.degraded.reason != "store_unavailable",
+        )
+
+    def _record(self, customer_id: str | None, request: SlateRequest, made: Made) -> Decision:
+        engine, current, standing = self._serving.engine, self._serving.current, made.slate.standing
+        return Decision(
+            slate_id=made.slate_id,
+            customer_id=customer_id,
+            decided_at=made.generated_at,
+            placement=request.placement,
+            channel=request.channel,
+            stage=standing.stage,
+            phase=standing.phase,
+            at_risk=standing.at_risk,
+            definition_version=engine.journey.version,
+            policy=POLICY,
+            model=engine.model.name,
+            model_version=current.version if current else engine.model.version,
+            model_digest=engine.model.digest,
+            seed=request.seed,
+            level=int(made.degraded.level),
+            reason=made.degraded.reason,
+            strategy=made.slate.strategy,
+            slots=tuple(Slot(item.item_key, item.score, item.source, item.propensity) for item in made.slate.items),
+        )
+
+
+def request_of(options: SlateOptions, seed: int) -> SlateRequest:
+    """What the engine is asked, from what the caller asked."""
+    return SlateRequest(
+        placement=options.placement,
+        limit=options.limit,
+        kinds=options.kinds,
+        channel=options.channel.value,
+        anchors=options.anchor_items,
+        candidates=options.candidates,
+        locale=options.context.locale,
+        cart=options.context.cart,
+        exclude=options.exclude_ids,
+        categories=options.filter.categories,
+        text=options.context.text,
+        unseen_only=options.filter.unseen_only,
+        seed=seed,
+    )
+
+
+def new_slate_id(now: int) -> str:
+    """32 hex digits: milliseconds, so that ids sort by time, then 80 random bits."""
+    return f"{now // 1000:012x}{secrets.token_hex(10)}"
+
+
+def _count(slate: Slate, degraded: Degraded) -> None:
+    SLATES.labels(int(degraded.level), slate.strategy, slate.standing.stage).inc()
+    if degraded.reason is not None:
+        DEGRADED.labels(int(degraded.level), degraded.reason).inc()

@@ -1,0 +1,1 @@
+"""The HTTP surface: a module a noun. A route reads its input, calls one use case and writes the answer."""

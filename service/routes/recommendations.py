@@ -1,0 +1,54 @@
+"""Slates: for one customer by path, for one subject by body, for many as a stream."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from service.answers import encode
+from service.bodies import body_as, id_of
+from service.bootstrap import Program
+from service.models import BatchAsk, RelatedQuery, SlateAsk, SlateQuery
+from service.openapi import SLATE, answers, body_of
+from service.recommend_batch import recommend_batch
+
+MAX_BATCH_BODY = 1 << 20
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+
+def router(program: Program) -> APIRouter:
+    """Routes under ``/v1`` that answer with slates."""
+    routes = APIRouter(prefix="/v1", tags=["recommendations"])
+
+    @routes.get("/customers/{customer_id}/recommendations", responses=answers(SLATE, 404, 422))
+    async def recommend_for_customer(customer_id: str, query: Annotated[SlateQuery, Query()]) -> Response:
+        """The slate of one customer."""
+        answer = await program.recommend(id_of(customer_id, "customer_id"), query.options())
+        return Response(encode(answer), media_type=JSON)
+
+    @routes.post("/recommendations", responses=answers(SLATE, 413, 422), openapi_extra=body_of(SlateAsk))
+    async def recommend(request: Request) -> Response:
+        """The slate of one subject, with context, candidates and a filter."""
+        ask = await body_as(request, SlateAsk)
+        return Response(encode(await program.recommend(ask.subject.id, ask)), media_type=JSON)
+
+    @routes.post(
+        "/recommendations:batch",
+        responses=answers({"index": 0, "status": 200, **SLATE}, 413, 422, media=NDJSON),
+        openapi_extra=body_of(BatchAsk),
+        max_body_size=MAX_BATCH_BODY,
+    )
+    async def recommend_many(request: Request) -> Response:
+        """Slates of up to 1,000 subjects, a line each, with a status a line."""
+        ask = await body_as(request, BatchAsk)
+        return StreamingResponse(recommend_batch(program.recommend, ask), media_type=NDJSON)
+
+    @routes.get("/items/{item_id}/related", responses=answers(SLATE, 404, 422))
+    async def related(item_id: str, query: Annotated[RelatedQuery, Query()]) -> Response:
+        """What goes with one item, whoever looks at it."""
+        return Response(encode(await program.recommend.related(id_of(item_id, "item_id"), query)), media_type=JSON)
+
+    return routes

@@ -1,0 +1,1 @@
+"""What is kept in Redis: customers, streams, who stands where, catalogue changes. Translates its errors into ours."""

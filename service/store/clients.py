@@ -1,0 +1,86 @@
+"""The one place where Redis clients are made: every time-out and retry is written down, no default is used.
+
+redis-py's own defaults (5 s time-outs, 10 retries that repeat writes) are unfit for an online path.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, RedisError
+
+from features.errors import StoreFull, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long one kind of call may take, in seconds, and how often it is tried."""
+
+    connect_s: float
+    answer_s: float
+    pool_s: float
+    max_connections: int
+    retries: int
+
+
+READS: Final = Patience(connect_s=0.05, answer_s=0.05, pool_s=0.05, max_connections=64, retries=1)
+"""A slate is worth more now than complete: one retry, on a lost connection only, never on a time-out."""
+WRITES: Final = Patience(connect_s=0.05, answer_s=0.1, pool_s=0.05, max_connections=64, retries=0)
+"""Never repeated by the client: a write that timed out may have happened. Callers retry by ``event_id``."""
+BACKGROUND: Final = Patience(connect_s=1, answer_s=10, pool_s=1, max_connections=4, retries=0)
+"""The drainer, the sweeper and the control stream: nobody waits for them."""
+
+
+def redis_client(url: str, patience: Patience) -> Redis:
+    """A client for one kind of call; bytes in, bytes out."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=patience.max_connections,
+        timeout=patience.pool_s,
+        socket_connect_timeout=patience.connect_s,
+        socket_timeout=patience.answer_s,
+        retry=Retry(NoBackoff(), patience.retries, supported_errors=(RedisConnectionError,)),
+        health_check_interval=15,
+        protocol=3,
+        client_name=f"rihla-{os.getpid()}",
+        **_keepalive(url),
+    )
+    return Redis.from_pool(pool)
+
+
+def _keepalive(url: str) -> dict[str, Any]:
+    return {} if url.startswith("unix:") else {"socket_keepalive": True}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Redis errors as ours, in this package and nowhere else.
+
+    Raises
+    ------
+    StoreFull
+        Redis has no room for a write.
+    StoreUnavailable
+        Any other error: gone, frozen, loading, read-only, not allowed.
+    """
+    try:
+        yield
+    except (TimeoutError, RedisError, OSError) as error:
+        raise translation(error) from error
+
+
+def translation(error: BaseException) -> StoreFull | StoreUnavailable:
+    """Our error for one of Redis'; the message names its class only, since texts may carry values."""
+    if isinstance(error, OutOfMemoryError):
+        return StoreFull("the store has no room for a write")
+    return StoreUnavailable(f"the store does not answer ({type(error).__name__})")

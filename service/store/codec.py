@@ -1,0 +1,121 @@
+"""How a customer's record is written: the state with its schema and checksum, the dedupe ids, the standing.
+
+A state that was written for another schema, or whose bytes changed, is never read as numbers of this one.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from features.journey import Standing
+
+if TYPE_CHECKING:
+    from features.state import Schema
+
+_HEAD: Final = struct.Struct(">8sI")
+_SEEN: Final = struct.Struct(">QII")
+SEEN_S: Final = 86_400
+MAX_SEEN: Final = 4_096
+MICROS: Final = 1_000_000
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_standing = msgspec.msgpack.Decoder(Standing).decode
+
+
+class UnreadableState(Exception):
+    """Stored bytes that are no state of this schema; ``why`` is one of schema, checksum, decode, foreign."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class StateCodec:
+    """States of one schema as bytes: schema hash (8), CRC-32 (4), MessagePack."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._hash = bytes.fromhex(schema.hash)
+
+    def pack(self, state: Any) -> bytes:
+        """State as it is stored."""
+        body = self.schema.encode(state)
+        return _HEAD.pack(self._hash, zlib.crc32(body)) + body
+
+    def unpack(self, raw: bytes) -> Any:
+        """Inverse of :meth:`pack`.
+
+        Raises
+        ------
+        UnreadableState
+        """
+        if len(raw) < _HEAD.size:
+            raise UnreadableState("decode")
+        found, checksum = _HEAD.unpack_from(raw)
+        body = raw[_HEAD.size :]
+        if found != self._hash:
+            raise UnreadableState("schema")
+        if zlib.crc32(body) != checksum:
+            raise UnreadableState("checksum")
+        try:
+            return self.schema.decode(body)
+        except msgspec.DecodeError:
+            raise UnreadableState("decode") from None
+
+
+class SeenEvents:
+    """Ids of the events that counted in the last 24 hours, with a digest of each body.
+
+    16 bytes an event: id digest (8), body digest (4), seconds (4).
+    """
+
+    def __init__(self, raw: bytes, now: int) -> None:
+        since = now // MICROS - SEEN_S
+        usable = raw[: len(raw) - len(raw) % _SEEN.size]
+        self._bodies = {i: (body, at) for i, body, at in _SEEN.iter_unpack(usable) if at > since}
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def body_of(self, event: int) -> int | None:
+        """Body digest under which an event counted; None for a new one."""
+        found = self._bodies.get(event)
+        return None if found is None else found[0]
+
+    def add(self, event: int, body: int, now: int) -> None:
+        """Remember an event from ``now`` (microseconds) on."""
+        self._bodies[event] = (body, now // MICROS)
+
+    def pack(self) -> bytes:
+        """As it is stored."""
+        return b"".join(_SEEN.pack(event, body, at) for event, (body, at) in self._bodies.items())
+
+
+def event_digest(event_id: str) -> int:
+    """64-bit digest of an event id."""
+    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "big")
+
+
+def body_digest(event: dict[str, Any]) -> int:
+    """32-bit digest of an event as it was sent, whatever the order of its fields."""
+    return int.from_bytes(blake2b(msgspec.json.encode(event, order="sorted"), digest_size=4).digest(), "big")
+
+
+def pack_standing(standing: Standing) -> bytes:
+    """Standing as it is stored."""
+    return _encode(standing)
+
+
+def unpack_standing(raw: bytes | None) -> Standing | None:
+    """Inverse of :func:`pack_standing`; None for nothing, and for what another version wrote."""
+    if raw is None:
+        return None
+    try:
+        return _decode_standing(raw)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,105 @@
+#!lua name=rihla
+
+-- Server-side functions: each is one atomic step. Loaded when a process first needs them.
+
+-- One customer's commit: compare the version, then write everything or nothing.
+-- keys: record, events, due, changes, zset of the stage left, zset of the stage entered
+-- args: expected version, time to live (s), id, state, dedupe ids, standing, member, since, due,
+--       change record or "", oldest change to keep, accepted events...
+-- An empty state, dedupe or time to live leaves the stored one. Answers {1, new version} or {0, stored version}.
+local function commit(keys, args)
+  local version = redis.call('HGET', keys[1], 'v') or '0'
+  if version ~= args[1] then
+    return {0, version}
+  end
+  version = string.format('%d', tonumber(version) + 1)
+  redis.call('HSET', keys[1], 'v', version, 'id', args[3], 'st', args[6])
+  if args[4] ~= '' then
+    redis.call('HSET', keys[1], 's', args[4], 'd', args[5])
+  end
+  if args[2] ~= '' then
+    redis.call('EXPIRE', keys[1], args[2])
+  end
+  for i = 12, #args do
+    redis.call('XADD', keys[2], '*', 'k', 'e', 'b', args[i])
+  end
+  redis.call('ZADD', keys[3], args[9], args[7])
+  if keys[5] ~= keys[6] then
+    redis.call('ZREM', keys[5], args[7])
+  end
+  redis.call('ZADD', keys[6], args[8], args[7])
+  if args[10] ~= '' then
+    redis.call('XADD', keys[4], 'MINID', '~', args[11], '*', 'b', args[10])
+  end
+  return {1, version}
+end
+
+-- A customer whose record has expired leaves the zsets; one who came back meanwhile stays.
+-- keys: record, then the zsets; args: member
+local function forget(keys, args)
+  if redis.call('EXISTS', keys[1]) == 1 then
+    return 0
+  end
+  for i = 2, #keys do
+    redis.call('ZREM', keys[i], args[1])
+  end
+  return 1
+end
+
+-- An event that belongs to no customer: once a day by its id.
+-- keys: events, seen id; args: digest of the body, seconds to remember, event. Answers the digest it came with
+-- before, nil when it is new.
+local function append(keys, args)
+  local known = redis.call('GET', keys[2])
+  if known then
+    return known
+  end
+  redis.call('XADD', keys[1], '*', 'k', 'e', 'b', args[3])
+  redis.call('SET', keys[2], args[1], 'EX', args[2])
+  return nil
+end
+
+-- Items are put and announced in one step; the announcement carries the item.
+-- keys: items, control; args: kept announcements, then item key and item in turn
+local function put_items(keys, args)
+  for i = 2, #args, 2 do
+    redis.call('HSET', keys[1], args[i], args[i + 1])
+    redis.call('XADD', keys[2], 'MAXLEN', '~', args[1], '*', 'k', 'item', 'b', args[i + 1])
+  end
+  return (#args - 1) / 2
+end
+
+-- A lease with a fencing token: renewed by its owner, taken when it has run out.
+-- keys: lease, token counter; args: owner, milliseconds. Answers the token, 0 when another holds it.
+local function lease(keys, args)
+  local held = redis.call('GET', keys[1])
+  if held then
+    local owner, token = string.match(held, '^(.*)|(%d+)$')
+    if owner ~= args[1] then
+      return 0
+    end
+    redis.call('PEXPIRE', keys[1], args[2])
+    return tonumber(token)
+  end
+  local token = redis.call('INCR', keys[2])
+  redis.call('SET', keys[1], args[1] .. '|' .. string.format('%d', token), 'PX', args[2])
+  return token
+end
+
+-- The claim may be changed by the newest holder of the lease only.
+-- keys: claim; args: token, claim ("" removes it). Answers 1, or 0 to an owner whose lease ran out.
+local function claim(keys, args)
+  local newest = tonumber(redis.call('HGET', keys[1], 'token') or '0')
+  if tonumber(args[1]) < newest then
+    return 0
+  end
+  redis.call('HSET', keys[1], 'token', args[1], 'claim', args[2])
+  return 1
+end
+
+redis.register_function('rihla_commit', commit)
+redis.register_function('rihla_forget', forget)
+redis.register_function('rihla_append', append)
+redis.register_function('rihla_put_items', put_items)
+redis.register_function('rihla_lease', lease)
+redis.register_function('rihla_claim', claim)

@@ -1,0 +1,87 @@
+"""Every Redis key, built here and nowhere else.
+
+A customer's keys and the stream of their events share the hash tag of their partition, so that on a
+cluster one function call may touch them all. Customer ids never enter a key (``features.ids.customer_key``).
+
+==========================================  ======  ====================================================
+``rihla:{pNN}:c:<customer_key>``            hash    id, s state, v version, d dedupe ids, st standing
+``rihla:{pNN}:events``                      stream  accepted events and decision records, until drained
+``rihla:{pNN}:due``                         zset    customer keys by when the clock changes their stage
+``rihla:{pNN}:in:<stage>``                  zset    customer keys by when they entered the stage
+``rihla:{pNN}:changes``                     stream  stage changes of the last days
+``rihla:{pNN}:e:<digest>``                  string  seen id of an event without a customer, for a day
+``rihla:{control}:stream``                  stream  what every worker must hear: catalogue changes
+``rihla:{control}:items``                   hash    items put over the API, by item key
+``rihla:{drain}:lease``, ``:token``         string  who may drain, and the last fencing token
+``rihla:{drain}:claim``                     hash    the exact ranges that are being written
+==========================================  ======  ====================================================
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from features.ids import N_PARTITIONS, customer_key, partition_of
+from features.journey import STAGES
+
+PARTITIONS: Final = tuple(range(N_PARTITIONS))
+CONTROL: Final = "rihla:{control}:stream"
+ITEMS: Final = "rihla:{control}:items"
+DRAIN_LEASE: Final = "rihla:{drain}:lease"
+DRAIN_TOKEN: Final = "rihla:{drain}:token"  # noqa: S105 - a fencing token
+DRAIN_CLAIM: Final = "rihla:{drain}:claim"
+
+
+class CustomerKeys(NamedTuple):
+    """Where one customer's things are: the hash, and the zset member that stands for them."""
+
+    member: str
+    partition: int
+    record: str
+
+
+def customer_keys(customer_id: str, pepper: bytes) -> CustomerKeys:
+    """Keys of a customer by the shop's own id."""
+    return keys_of_member(customer_key(customer_id, pepper))
+
+
+def keys_of_member(member: str) -> CustomerKeys:
+    """Keys of a customer by ``customer_key``, as the zsets hold it."""
+    partition = partition_of(member)
+    return CustomerKeys(member, partition, f"rihla:{{p{partition:02d}}}:c:{member}")
+
+
+def events(partition: int) -> str:
+    """Stream of a partition's events and decision records."""
+    return f"rihla:{{p{partition:02d}}}:events"
+
+
+def changes(partition: int) -> str:
+    """Stream of a partition's stage changes."""
+    return f"rihla:{{p{partition:02d}}}:changes"
+
+
+def due(partition: int) -> str:
+    """Who changes by the clock alone, by when (microseconds)."""
+    return f"rihla:{{p{partition:02d}}}:due"
+
+
+def stage(partition: int, name: str) -> str:
+    """Who stands in a stage, by since when (microseconds)."""
+    return f"rihla:{{p{partition:02d}}}:in:{name}"
+
+
+def stages(partition: int) -> tuple[str, ...]:
+    """The zsets of all stages, in the journey's order."""
+    return tuple(stage(partition, name) for name in STAGES)
+
+
+def seen_event(partition: int, event_id: str) -> str:
+    """Marks the id of an event that belongs to no customer."""
+    return f"rihla:{{p{partition:02d}}}:e:{blake2b(event_id.encode(), digest_size=16).hexdigest()}"
+
+
+def partition_of_item(item_key: int) -> int:
+    """Partition of what concerns an item and no customer."""
+    return item_key % N_PARTITIONS
