@@ -44,7 +44,8 @@ lock: install ## Renew requirements/*.txt from pyproject.toml (UPGRADE=--upgrade
 	@echo hatchling | $(LOCK) - --constraints requirements/dev.txt --output-file requirements/build.txt
 	@for python in 3.11 3.12 3.13 3.14; do for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do \
 	  $(BIN)/uv pip compile --quiet --only-binary :all: --no-binary pyspark requirements/dev.txt >/dev/null \
-	    --python-version $$python --python-platform $$platform && echo "ready wheels for Python $$python on $$platform"; done; done
+	    --python-version $$python --python-platform $$platform || exit 1; \
+	  echo "ready wheels for Python $$python on $$platform"; done; done
 
 clean: ## Remove .venv, var and every cache
 	@rm -rf .venv var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -56,7 +56,7 @@ def allowed(field: dict[str, Any]) -> str:
 
 
 def between(text: str, name: str) -> str:
-    return text.split(f"<!-- {name}:begin -->\n")[1].split(f"\n<!-- {name}:end -->")[0]
+    return text.split(f"<!-- {name}:begin -->\n")[1].split(f"\n<!-- {name}:end -->", maxsplit=1)[0]
 
 
 def test_the_readme_lists_every_setting_as_the_model_has_it() -> None:
