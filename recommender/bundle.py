@@ -14,9 +14,11 @@ Nothing in it is ever executed or unpickled; everything is checked before it is 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -105,8 +107,6 @@ def write_bundle(root: Path, content: BundleContent, *, signing_key: bytes | Non
     ------
     BundleError
         Content that no reader would accept: a name, a dtype, a number that is not finite.
-    BundleCorrupt
-        The directory of this digest exists and is damaged.
     """
     root.mkdir(parents=True, exist_ok=True)
     clear_leftovers(root)
@@ -127,34 +127,35 @@ def write_bundle(root: Path, content: BundleContent, *, signing_key: bytes | Non
 
 
 def keep_bundle(downloaded: Path, root: Path) -> Path:
-    """Move a whole bundle from the same file system to ``root/<digest>``; return that directory.
+    """Move a whole bundle to ``root/<digest>``, on the same file system; return that directory.
 
-    Where that directory exists already it is checked byte for byte and kept, and ``downloaded`` stays
-    for the caller to remove.
+    Every byte is hashed first, so that a download that stopped half-way never takes the place of its
+    digest. Where a whole bundle is there already, ``downloaded`` stays for the caller to remove; a damaged
+    one makes room. Programs that have mapped it keep what they have.
 
     Raises
     ------
     BundleCorrupt
-        What is at ``root/<digest>`` already is damaged, or ``downloaded`` has no sound manifest.
+        ``downloaded`` is damaged.
     """
-    target = root / read_manifest(downloaded).digest
-    if not target.exists():
-        sync(downloaded)
+    target = root / _check_whole(downloaded).digest
+    if target.exists():
         try:
-            downloaded.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another process made the same bundle in between
-                raise
+            _check_whole(target)
+        except BundleError:
+            with suppress(FileNotFoundError):  # another process made room
+                target.rename(tempfile.mkdtemp(prefix=LEFTOVER, dir=root))
         else:
-            target.chmod(0o755)
-            sync(root)
             return target
-    with Folder(target) as folder:
-        manifest = folder.manifest(None)
-        folder.check_names(manifest, MAX_BUNDLE_BYTES)
-        for entry in manifest.files.values():
-            with folder.open(entry.file) as file:
-                folder.check_bytes(file, entry)
+    try:
+        downloaded.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        _check_whole(target)  # another process brought the same bundle in between
+        return target
+    target.chmod(0o755)
+    sync(root)
     return target
 
 
@@ -252,6 +253,19 @@ def _check_vocabulary(
             wanted_dtype, ndim = known[name]
             got = f"{entry.dtype} of {len(entry.shape)}"
             raise BundleIncompatible(f"{where}: expected {wanted_dtype} of {ndim} dimensions as {name!r}, got {got}.")
+
+
+def _check_whole(path: Path) -> Manifest:
+    """The manifest of a directory in which every file is there, is what it must be, and is on the disk."""
+    with Folder(path) as folder:
+        manifest = folder.manifest(None)
+        folder.check_names(manifest, MAX_BUNDLE_BYTES)
+        for entry in manifest.files.values():
+            with folder.open(entry.file) as file:
+                folder.check_bytes(file, entry)
+                os.fsync(file.fileno())
+    sync(path)
+    return manifest
 
 
 def _check_content(content: BundleContent) -> None:

@@ -295,11 +295,13 @@ def test_meta_that_no_reader_accepts_is_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_directory_is_not_taken_for_the_bundle_of_its_name(tmp_path):
+def test_a_damaged_directory_makes_room_and_its_readers_keep_what_they_mapped(tmp_path):
     path = write_bundle(tmp_path, content())
+    reader = opened(path)
     (path / "own.scale.npy").unlink()
-    with pytest.raises(BundleCorrupt, match=r"own.scale.npy"):
-        write_bundle(tmp_path, content())
+    assert write_bundle(tmp_path, content()) == path
+    assert opened(path)
+    assert np.array_equal(reader.arrays["als.item_factors"], ARRAYS["als.item_factors"])
 
 
 def test_many_writers_of_one_bundle_agree(tmp_path):
@@ -320,6 +322,16 @@ def test_a_download_takes_its_place_under_its_digest(tmp_path, bundle):
     assert kept == bundle
     assert not download.exists()
     assert opened(kept)
+
+
+def test_a_download_that_stopped_half_way_never_takes_its_place(tmp_path, bundle):
+    download = tmp_path / "bundles" / ".partial-download"
+    bundle.rename(download)
+    (download / "als.item_factors.npy").chmod(0o644)
+    os.truncate(download / "als.item_factors.npy", 230)
+    with pytest.raises(BundleCorrupt, match=r"als.item_factors.npy: expected 288 bytes, got 230"):
+        keep_bundle(download, tmp_path / "bundles")
+    assert not bundle.exists()
 
 
 def test_what_killed_writers_left_is_cleared(tmp_path, bundle):
