@@ -14,8 +14,8 @@ WINDOWS_DAYS: Final = (1, 7, 30, 90)
 ONE: Final = 1 << 16
 """Weight of an event of today."""
 
-MAX_AGE_DAYS: Final = 17 * max(HALF_LIVES_DAYS)
-"""From here on every weight is 0: 2^16 halved 17 times is less than a half."""
+MAX_AGE_DAYS: Final = 17 * max(HALF_LIVES_DAYS) + 1
+"""From here on every decayed weight is 0: 2^16 halved 17 times is a half, and that still counts as 1."""
 
 
 def decay_table(half_lives_days: tuple[int, ...] = HALF_LIVES_DAYS) -> NDArray[np.int64]:
