@@ -209,7 +209,7 @@ def _lines(
         if "item_id" not in line and event_type in WITH_ITEM:
             raise event.wrong("item_id", f"expected an item_id or items with {event_type}")
         return (line,) if line else _NO_ITEM
-    for name in ("item_id", "quantity", "price", "amount"):
+    for name in sorted(LINE_FIELDS):
         if event.has(name):
             raise event.wrong(name, "expected this within each of items")
     if not isinstance(items, list | tuple) or len(items) > MAX_LINES:
@@ -249,10 +249,9 @@ def _line(fields: Fields, event_type: str, currency: str | None, category_of: Ca
 
 
 def _amount(fields: Fields, quantity: int | None, currency: str | None) -> int | None:
-    total = fields.decimal("amount")
+    total, price = fields.decimal("amount"), fields.decimal("price")
     if total is not None:
         return fields.read("amount", lambda _: minor_units(total, currency))
-    price = fields.decimal("price")
     return None if price is None else fields.read("price", lambda _: minor_units(price * (quantity or 1), currency))
 
 

@@ -30,12 +30,25 @@ def moment(value: object) -> int:
         What was expected and got; never the value itself.
     """
     if isinstance(value, str):
-        return _bounded(_of_text(value))
+        return bounded(_of_text(value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unreadable(f"expected an RFC 3339 time or a Unix epoch number, got {type(value).__name__}")
     if not math.isfinite(value):
         raise Unreadable("expected a finite Unix epoch number")
-    return _bounded(_of_epoch(value))
+    return bounded(_of_epoch(value))
+
+
+def bounded(at: int) -> int:
+    """The moment itself, when it is one that the log can hold.
+
+    Raises
+    ------
+    Unreadable
+        Before 1970 or after 9999.
+    """
+    if not 0 <= at <= MAX_US:
+        raise Unreadable("expected a time between the years 1970 and 9999")
+    return at
 
 
 def of_datetime(at: datetime) -> int:
@@ -70,9 +83,3 @@ def _of_epoch(number: float) -> int:
     if size < 1e14:
         return round(number * 1_000)
     return round(number) if size < 1e17 else round(number) // 1_000
-
-
-def _bounded(at: int) -> int:
-    if not 0 <= at <= MAX_US:
-        raise Unreadable("expected a time between the years 1970 and 9999")
-    return at
