@@ -25,9 +25,9 @@ async def raw_body(request: Request) -> bytes:
     """The body as it came, where it says that it is JSON or says nothing."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind not in JSON_TYPES and not kind.endswith("+json"):
-        raise HTTPException(415)
+        raise HTTPException(415, "expected content-type: application/json")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise HTTPException(415)
+        raise HTTPException(415, "expected a body without content-encoding")
     return await request.body()
 
 

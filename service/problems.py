@@ -142,9 +142,9 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 async def _http(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
     title = _TITLES.get(status, "Error")
-    return problem(status, title.lower().replace(" ", "_"), title)
+    return problem(status, title.lower().replace(" ", "_"), detail or title)
 
 
 async def _failed(_: Request, error: Exception) -> Response:

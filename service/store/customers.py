@@ -32,6 +32,7 @@ class Record:
     customer_id: str
     version: int
     state: Any
+    is_readable: bool
     seen: SeenEvents
     standing: Standing | None
 
@@ -91,6 +92,7 @@ class Customers:
             customer_id=asked,
             version=int(version or 0),
             state=self.empty if state is None else state,
+            is_readable=state is not None,
             seen=SeenEvents(seen or b"", now),
             standing=unpack_standing(standing),
         )
@@ -115,19 +117,17 @@ class Customers:
         await self._calls.writes.call(*call("forget", names, [where.member]))
 
     def _arguments(self, record: Record, change: Change, raw: bytes | None) -> list[str | bytes | int]:
-        ttl_s = self._ttl_s(record.keys.member)
         to = change.standing
-        expires_at = change.now + int(ttl_s * MICROS)
         return [
             record.version,
-            "" if raw is None else ttl_s,
+            "" if raw is None else self._ttl_s(record.keys.member),
             record.customer_id,
             raw or "",
             "" if raw is None else record.seen.pack(),
             pack_standing(to),
             record.keys.member,
             to.since or 0,
-            min(to.changes_at or expires_at, expires_at),
+            to.changes_at or "inf",
             stage_change(record, change, self.journey.version) or "",
             f"{max(0, change.now - KEEP_CHANGES_US) // 1000}-0",
             *change.events,

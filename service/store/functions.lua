@@ -2,10 +2,12 @@
 
 -- Server-side functions: each is one atomic step. Loaded when a process first needs them.
 
+local AFTER_EXPIRY = 60 * 1000000 -- microseconds after which a record that ran out is surely gone
+
 -- One customer's commit: compare the version, then write everything or nothing.
 -- keys: record, events, due, changes, zset of the stage left, zset of the stage entered
--- args: expected version, time to live (s), id, state, dedupe ids, standing, member, since, due,
---       change record or "", oldest change to keep, accepted events...
+-- args: expected version, time to live (s), id, state, dedupe ids, standing, member, since, when the
+--       clock changes the standing or "inf", change record or "", oldest change to keep, events...
 -- An empty state, dedupe or time to live leaves the stored one. Answers {1, new version} or {0, stored version}.
 local function commit(keys, args)
   local version = redis.call('HGET', keys[1], 'v') or '0'
@@ -23,7 +25,8 @@ local function commit(keys, args)
   for i = 12, #args do
     redis.call('XADD', keys[2], '*', 'k', 'e', 'b', args[i])
   end
-  redis.call('ZADD', keys[3], args[9], args[7])
+  local expires = redis.call('PEXPIRETIME', keys[1]) * 1000 + AFTER_EXPIRY
+  redis.call('ZADD', keys[3], string.format('%.0f', math.min(tonumber(args[9]), expires)), args[7])
   if keys[5] ~= keys[6] then
     redis.call('ZREM', keys[5], args[7])
   end
@@ -86,6 +89,15 @@ local function lease(keys, args)
   return token
 end
 
+-- keys: lease; args: owner. Answers 1, or 0 to whoever does not hold it.
+local function release(keys, args)
+  local held = redis.call('GET', keys[1])
+  if held and string.match(held, '^(.*)|%d+$') == args[1] then
+    return redis.call('DEL', keys[1])
+  end
+  return 0
+end
+
 -- The claim may be changed by the newest holder of the lease only.
 -- keys: claim; args: token, claim ("" removes it). Answers 1, or 0 to an owner whose lease ran out.
 local function claim(keys, args)
@@ -102,4 +114,5 @@ redis.register_function('rihla_forget', forget)
 redis.register_function('rihla_append', append)
 redis.register_function('rihla_put_items', put_items)
 redis.register_function('rihla_lease', lease)
+redis.register_function('rihla_release', release)
 redis.register_function('rihla_claim', claim)

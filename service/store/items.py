@@ -46,10 +46,16 @@ class ItemStore:
 
     async def everything(self) -> tuple[list[Item], str]:
         """All items, and the place in the control stream that they go up to at least."""
+        place = await self.newest()
         with translated():
-            newest: Any = await self._patient.xrevrange(keys.CONTROL, count=1)
             found: Any = await self._patient.hgetall(keys.ITEMS)
-        return _items(found.values()), newest[0][0].decode() if newest else START
+        return _items(found.values()), place
+
+    async def newest(self) -> str:
+        """Place of the last announcement."""
+        with translated():
+            entries: Any = await self._patient.xrevrange(keys.CONTROL, count=1)
+        return entries[0][0].decode() if entries else START
 
     async def since(self, place: str) -> tuple[list[Item], str]:
         """Items announced after a place, waiting up to a second for the first; and the new place."""

@@ -1,0 +1,168 @@
+"""The drainer: what workers accepted goes from the streams to Parquet, each record once.
+
+One round: take the lease; note the exact ranges in the store (the claim); write files that are named
+after the claim; mark the claim as written; let go of the ranges. A crash after any step is repaired by
+the next round, of this drainer or of another: a claim that is not written is written again under the
+same names, so nothing doubles; one that is written is only let go of. A drainer that was overtaken in
+the middle can rename the same content into the same place, and is refused everything else by its token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from contextlib import suppress
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from features.errors import StoreError
+from features.events import Line
+from service.day_files import keep_unreadable, merge_catalog, write_decisions, write_events
+from service.decisions import Decision, decode_decision
+from service.metrics import DRAINED
+from service.process import run_process, wait
+from service.store.clients import BACKGROUND, redis_client
+from service.store.drain import AT_ONCE, Claim, DrainStore, Entry, Range
+from service.store.items import START, ItemStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from features.settings import Settings
+
+LAST_ROUND_S: Final = 8.0
+_decode_lines = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
+log = structlog.get_logger()
+
+
+class Drainer:
+    """Moves records from the streams to ``data``."""
+
+    def __init__(self, store: DrainStore, data: Path) -> None:
+        self._store, self._data = store, data
+
+    async def round(self) -> int:
+        """One round; how many entries were moved.
+
+        Raises
+        ------
+        StoreError
+            The store went away; the next round repairs what was begun.
+        OSError
+            The disk does not take the files; the entries stay in the store.
+        """
+        token = await self._store.lease()
+        if not token:
+            return 0
+        claim = await self._store.claimed() or await self._claim_pending(token)
+        if claim is None:
+            return 0
+        if not claim.is_written and not await self._write(token, claim):
+            return 0
+        await self._store.let_go(claim.ranges)
+        await self._store.set_claim(token, None)
+        return sum(each.n for each in claim.ranges)
+
+    async def _claim_pending(self, token: int) -> Claim | None:
+        ranges = tuple(await self._store.pending())
+        if not ranges:
+            return None
+        claim = Claim(name_of(ranges), ranges)
+        return claim if await self._store.set_claim(token, claim) else None
+
+    async def _write(self, token: int, claim: Claim) -> bool:
+        """Write a claim's files; False when another drainer has taken over."""
+        entries = await self._store.read(claim.ranges)
+        if [len(found) for found in entries] != [each.n for each in claim.ranges]:
+            # Only whoever wrote it lets go of a range, so the store lost entries: what is left gets its own name.
+            log.error("claim_incomplete", wanted=sum(r.n for r in claim.ranges), found=sum(map(len, entries)))
+            left = tuple(
+                msgspec.structs.replace(each, n=len(found)) for each, found in zip(claim.ranges, entries, strict=True)
+            )
+            claim = Claim(name_of(left), left)
+        await asyncio.to_thread(self._write_files, claim.name, [entry for found in entries for entry in found])
+        return await self._store.set_claim(token, msgspec.structs.replace(claim, is_written=True))
+
+    def _write_files(self, name: str, entries: list[Entry]) -> None:
+        lines: list[Line] = []
+        decisions: list[Decision] = []
+        for entry in entries:
+            try:
+                if entry.kind == "e":
+                    lines.extend(_decode_lines(entry.body))
+                else:
+                    decisions.append(decode_decision(entry.body))
+            except msgspec.MsgspecError as error:
+                keep_unreadable(self._data, entry.id, entry.body, str(error))
+                DRAINED.labels("unreadable").inc()
+        write_events(self._data, name, lines)
+        write_decisions(self._data, name, decisions)
+        DRAINED.labels("line").inc(len(lines))
+        DRAINED.labels("decision").inc(len(decisions))
+
+
+class CatalogKeeper:
+    """Merges items that were put over the API into ``catalog.parquet``, so that the next training sees them."""
+
+    def __init__(self, items: ItemStore, data: Path) -> None:
+        self._items, self._data = items, data
+        self._place = ""
+
+    async def round(self) -> int:
+        """Merge everything when something is new; how many items. Again does no harm."""
+        if await self._items.newest() in {self._place, START}:
+            return 0
+        items, place = await self._items.everything()
+        await asyncio.to_thread(merge_catalog, self._data, items)
+        self._place = place
+        return len(items)
+
+
+def name_of(ranges: tuple[Range, ...]) -> str:
+    """File name of some ranges: first and last entry, and a digest of them all. Equal ranges, equal name."""
+    first, last = min(each.first for each in ranges), max(each.last for each in ranges)
+    digest = blake2b(msgspec.json.encode(ranges), digest_size=8).hexdigest()
+    return f"{first}_{last}_{digest}"
+
+
+async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
+    """Drain at the set pace, at once again while much waits, and once more at the end."""
+    client = redis_client(settings.redis_url or "", BACKGROUND)
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    data = settings.home / "data"
+    store = DrainStore(client, owner)
+    drainer, catalog = Drainer(store, data), CatalogKeeper(ItemStore(client, client), data)
+    try:
+        while not stop.is_set():
+            n = await _tried(drainer, catalog)
+            if n < AT_ONCE:
+                await wait(stop, settings.drain_every_s)
+        async with asyncio.timeout(LAST_ROUND_S):
+            while await _tried(drainer, catalog):
+                pass
+        with suppress(StoreError):
+            await store.release()
+    except TimeoutError:
+        log.warning("drain_unfinished")  # the rest stays in the store for the next start
+    finally:
+        await client.aclose()
+
+
+async def _tried(drainer: Drainer, catalog: CatalogKeeper) -> int:
+    try:
+        await catalog.round()
+        return await drainer.round()
+    except StoreError as error:
+        log.warning("drain_failed", code=error.code)
+    except OSError as error:
+        log.error("drain_failed", why=error.strerror)  # noqa: TRY400 - a full disk needs no traceback
+    return 0
+
+
+if __name__ == "__main__":
+    run_process("drainer", drain_for_ever)

@@ -1,0 +1,113 @@
+"""What the drainer asks of the store: a lease, the ranges to write, a claim on them, and to let go of them.
+
+A claim names exact ranges and is kept in the store before anything is written. Whoever takes over after
+a crash finds it, reads the same entries, writes the same files and lets go of the same ranges.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from service.store import keys
+from service.store.clients import translated
+from service.store.functions import call_function
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+LEASE_MS: Final = 5_000
+AT_ONCE: Final = 2_000
+"""Entries taken of one partition at a time."""
+
+
+class Range(msgspec.Struct, frozen=True, array_like=True):
+    """Entries of one partition's stream, both ends included."""
+
+    partition: int
+    first: str
+    last: str
+    n: int
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Ranges under one name. ``is_written`` says that their files are on disk, and only letting go is left."""
+
+    name: str
+    ranges: tuple[Range, ...]
+    is_written: bool = False
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry: ``e`` an event's lines, ``d`` a decision record."""
+
+    id: str
+    kind: str
+    body: bytes
+
+
+class DrainStore:
+    """The store as one drainer sees it. Every method raises ``StoreUnavailable``."""
+
+    def __init__(self, client: Redis, owner: str) -> None:
+        self._client, self._owner = client, owner
+
+    async def lease(self) -> int:
+        """Fencing token of the lease, taken or renewed; 0 while another drainer holds it."""
+        names = (keys.DRAIN_LEASE, keys.DRAIN_TOKEN)
+        return int(await call_function(self._client, "lease", names, (self._owner, LEASE_MS)))
+
+    async def release(self) -> None:
+        """Give the lease back, so that the next drainer need not wait for its end."""
+        await call_function(self._client, "release", (keys.DRAIN_LEASE,), (self._owner,))
+
+    async def pending(self) -> list[Range]:
+        """What waits in the streams, at most ``AT_ONCE`` entries of each."""
+        pipeline = self._client.pipeline(transaction=False)
+        for partition in keys.PARTITIONS:
+            pipeline.xrange(keys.events(partition), count=AT_ONCE)
+        with translated():
+            found = await pipeline.execute()
+        return [
+            Range(partition, entries[0][0].decode(), entries[-1][0].decode(), len(entries))
+            for partition, entries in zip(keys.PARTITIONS, found, strict=True)
+            if entries
+        ]
+
+    async def read(self, ranges: tuple[Range, ...]) -> list[list[Entry]]:
+        """Entries of some ranges."""
+        pipeline = self._client.pipeline(transaction=False)
+        for each in ranges:
+            pipeline.xrange(keys.events(each.partition), each.first, each.last)
+        with translated():
+            found: Any = await pipeline.execute()
+        return [
+            [Entry(place.decode(), fields[b"k"].decode(), fields[b"b"]) for place, fields in entries]
+            for entries in found
+        ]
+
+    async def claimed(self) -> Claim | None:
+        """The claim that is under way."""
+        with translated():
+            raw: Any = await self._client.hget(keys.DRAIN_CLAIM, "claim")
+        return msgspec.json.decode(raw, type=Claim) if raw else None
+
+    async def set_claim(self, token: int, claim: Claim | None) -> bool:
+        """Change the claim; False to an owner whose lease has gone to another."""
+        raw = b"" if claim is None else msgspec.json.encode(claim)
+        return bool(await call_function(self._client, "claim", (keys.DRAIN_CLAIM,), (token, raw)))
+
+    async def let_go(self, ranges: tuple[Range, ...]) -> None:
+        """Remove ranges that are on disk from the streams; again does no harm."""
+        pipeline = self._client.pipeline(transaction=False)
+        for each in ranges:
+            pipeline.xtrim(keys.events(each.partition), minid=after(each.last), approximate=False)
+        with translated():
+            await pipeline.execute()
+
+
+def after(entry_id: str) -> str:
+    """The smallest stream id after one."""
+    milliseconds, _, number = entry_id.partition("-")
+    return f"{milliseconds}-{int(number) + 1}"

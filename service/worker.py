@@ -1,0 +1,59 @@
+"""One worker: an event loop, a granian listener that shares the port with its siblings, the application.
+
+Run as a module by the supervisor, which passes the settings through the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from typing import TYPE_CHECKING
+
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from features.settings import load_settings
+from service.app import create_app
+from service.lifeline import end_with_parent
+from service.logs import configure_logs
+
+if TYPE_CHECKING:
+    from features.settings import Settings
+
+HEADER_READ_TIMEOUT_MS = 10_000
+BACKLOG = 1024
+
+
+async def serve(settings: Settings) -> None:
+    """Answer requests until a signal asks to end; what is under way is finished first."""
+    server = Server(
+        create_app(settings),
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),
+        backlog=BACKLOG,
+        websockets=False,
+        log_enabled=False,
+    )
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, server.stop)
+    gc.freeze()  # what was imported lives as long as the process; looking at it again only costs time
+    await server.serve()
+
+
+def main() -> None:
+    """Run one worker."""
+    end_with_parent()
+    settings = load_settings()
+    configure_logs(settings.log_level, "worker")
+    uvloop.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()
