@@ -134,6 +134,14 @@ def test_what_an_image_copies_is_let_through_to_the_builder() -> None:
     assert copied == let_through
 
 
+def test_every_module_beside_the_packages_is_packaged_and_checked() -> None:
+    modules = {path.name for path in ROOT.glob("*.py")}
+    tools = tomllib.loads(read("pyproject.toml"))["tool"]
+    assert modules <= set(tools["hatch"]["build"]["targets"]["wheel"]["only-include"])
+    assert modules <= set(tools["mypy"]["files"])
+    assert modules <= set(re.findall(r"^!(\S+)", read(".dockerignore"), re.MULTILINE))
+
+
 def test_every_container_is_hardened_and_accepted_events_are_kept() -> None:
     services = yaml.safe_load(read("compose.yaml"))["services"]
     assert set(services) == {"service", "valkey", "mlflow", "trainer"}
