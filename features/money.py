@@ -11,7 +11,7 @@ from features.values import Unreadable
 MAX_MINOR: Final = 10**14
 """Largest amount of one line; 90,000 of them still add up within int64."""
 
-_NUMBER = re.compile(r"[+-]?\d{1,32}(\.\d{1,32})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,32}(\.\d{1,32})?([eE][+-]?\d{1,2})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _ONE = Decimal(1)
 

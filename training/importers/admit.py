@@ -90,7 +90,7 @@ def admit(sheet: Sheet, rules: Rules, rejects: Rejects) -> pa.Table:
     parsed = _parsed(sheet, rules)
     bad = np.zeros(len(sheet), bool)
     for name in CHECKED:
-        _refuse(sheet, name, parsed[name], bad, rejects)
+        _refuse(sheet, name.removesuffix("_minor"), parsed[name], bad, rejects)
     for name, mask, reason in _demands(sheet, parsed, rules):
         new = mask & ~bad
         values = (_shown(parsed.get(name), row) for row in np.flatnonzero(new).tolist())

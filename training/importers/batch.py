@@ -23,8 +23,6 @@ class Batch:
 
     Attributes
     ----------
-    n_rows : int
-        Rows that were in the files.
     items : list of Item
         Rows of a catalog that came with the events.
     types : mapping
@@ -38,7 +36,6 @@ class Batch:
     """
 
     sheets: list[Sheet]
-    n_rows: int
     items: list[Item] = field(default_factory=list)
     types: Mapping[str, str] = field(default_factory=dict)
     needs_customer: bool = True
@@ -76,5 +73,5 @@ def fitting(sheet: Sheet, shapes: Sequence[Mapping[str, str]], path: Path) -> Ma
     for shape in shapes:
         if all(name in sheet.columns for name in shape.values()):
             return shape
-    expected = ", or ".join(", ".join(shape.values()) for shape in shapes)
+    expected = "; or ".join(", ".join(shape.values()) for shape in shapes)
     raise InvalidData(f"{path}: expected the columns {expected}; it has {columns_of(sheet)}")

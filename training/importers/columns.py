@@ -105,8 +105,9 @@ def pick(sheet: Sheet, mapping: Mapping[str, str]) -> tuple[Sheet, list[str]]:
     extra = {field: source for field, source in chosen.items() if field.startswith(PROPERTY)}
     if extra:
         columns["properties"] = _properties(columns.pop("properties", None), {f: columns.pop(f) for f in extra})
-    unused = [name for name in sheet.columns if name not in chosen.values() and not name.startswith((MEMBER, PROPERTY))]
-    return Sheet(sheet.file, sheet.rows, sheet.line_no, columns), unused
+    within = tuple(f"{name}." for name in ("items", *chosen.values()))
+    unused = [name for name in sheet.columns if name not in chosen.values() and not name.startswith(within)]
+    return sheet.having(columns), unused
 
 
 def recognised(columns: Collection[str], field: str, names: Mapping[str, tuple[str, ...]]) -> str | None:

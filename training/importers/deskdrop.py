@@ -12,7 +12,7 @@ from training.importers.batch import Batch, find, fitting
 from training.importers.cells import Cells
 from training.importers.columns import pick
 from training.importers.items import items_of
-from training.importers.sheet import Sheet, read_sheet
+from training.importers.sheet import read_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,9 +61,7 @@ def read(path: Path, rejects: Rejects) -> Batch:
     articles = file.with_name("shared_articles.csv")
     items = _articles(articles, rejects) if articles.is_file() else []
     notes = [] if items else ["There are no titles or texts in this source: articles are known by id alone."]
-    return Batch(
-        [Sheet(sheet.file, sheet.rows, sheet.line_no, columns)], len(raw), items=items, types=TYPES, notes=notes
-    )
+    return Batch([sheet.having(columns)], items=items, types=TYPES, notes=notes)
 
 
 def _articles(path: Path, rejects: Rejects) -> list[Item]:
@@ -73,4 +71,4 @@ def _articles(path: Path, rejects: Rejects) -> list[Item]:
     columns = {field: raw.columns[name] for field, name in shape.items()}
     columns["available"] = columns["available"].map(lambda event: event == "CONTENT SHARED")
     columns["kind"] = Cells.constant("content", len(raw))
-    return items_of(Sheet(raw.file, raw.rows, raw.line_no, columns), rejects)
+    return items_of(raw.having(columns), rejects)

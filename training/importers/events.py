@@ -28,7 +28,7 @@ CATALOG_STEMS: Final = ("catalog", "items", "products")
 def read(path: Path, rejects: Rejects, mapping: Mapping[str, str], catalog: Path | None) -> Batch:
     """Events of a file, or of all files of a directory, and of the catalog beside them."""
     types = _types(mapping)
-    batch = Batch([], 0, types=types, needs_customer=mapping.get("customer_id") != "")
+    batch = Batch([], types=types, needs_customer=mapping.get("customer_id") != "")
     found = catalog or _catalog_beside(path)
     if found:
         batch.items = read_items(found, rejects)
@@ -37,7 +37,6 @@ def read(path: Path, rejects: Rejects, mapping: Mapping[str, str], catalog: Path
         sheet, unused = pick(raw, mapping)
         _require(raw, sheet, mapping)
         batch.sheets.append(sheet)
-        batch.n_rows += len(set(raw.rows.tolist())) if sheet.line_no.any() else len(raw)
         if unused:
             batch.notes.append(f"{file.name}: columns that were not used: {', '.join(unused)}.")
         if not _all_zoned(sheet):

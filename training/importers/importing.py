@@ -147,7 +147,7 @@ def _lines(batch: Batch, rules: Rules, rejects: Rejects, tell: Progress) -> tupl
 def _judge(path: Path, lines: pa.Table, rejects: Rejects, *, strict: bool) -> None:
     if not rejects.rows or (lines.num_rows and not strict):
         return
-    first = rejects.rows[0]
+    first = min(rejects.rows, key=lambda reject: (reject.file, reject.row))
     example = f"row {first.row} of {first.file}, {first.field or 'the whole row'}: {first.reason}"
     if not lines.num_rows:
         raise InvalidData(f"{path}: expected rows that can be used, got none of {rejects.n_rows:,}; {example}")
@@ -175,7 +175,7 @@ def _summary(
         source=source,
         kind=kind,
         files=sorted({sheet.file for sheet in batch.sheets}),
-        n_rows=batch.n_rows,
+        n_rows=sum(sheet.n_read for sheet in batch.sheets),
         n_lines=lines.num_rows,
         n_events=pc.count_distinct(lines["event_id"]).as_py(),
         n_customers=pc.count_distinct(lines["customer_id"]).as_py(),

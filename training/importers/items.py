@@ -12,13 +12,14 @@ from features.errors import InputError, InvalidData
 from training.importers import loose
 from training.importers.cells import Cells, tuples
 from training.importers.columns import ITEM_NAMES, columns_of, recognised
-from training.importers.sheet import Sheet, read_sheet
+from training.importers.sheet import read_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from training.importers.rejects import Rejects
+    from training.importers.sheet import Sheet
 
 MAX_ATTRIBUTE: Final = 256
 """Longest text of a column of its own that is kept as an attribute, characters."""
@@ -44,7 +45,7 @@ def read_items(path: Path, rejects: Rejects) -> list[Item]:
         raise InvalidData(f"{path}: expected a column item_id; it has {columns_of(sheet)}")
     if left and "attributes" not in columns:
         columns["attributes"] = _attributes(left)
-    return items_of(Sheet(sheet.file, sheet.rows, sheet.line_no, columns), rejects)
+    return items_of(sheet.having(columns), rejects)
 
 
 def items_of(sheet: Sheet, rejects: Rejects) -> list[Item]:

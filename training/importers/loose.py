@@ -96,6 +96,8 @@ def a_channel(value: object) -> str:
 
 def a_number(value: object) -> Decimal:
     """An exact finite number."""
+    if isinstance(value, str) and value.strip().lower() == "nan":
+        raise Unreadable("expected a number, got NaN")
     return decimal(value.strip() if isinstance(value, str) else value)
 
 

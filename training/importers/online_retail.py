@@ -19,7 +19,7 @@ from features.values import Unreadable
 from training.importers import loose
 from training.importers.batch import Batch, find, fitting
 from training.importers.cells import Cells
-from training.importers.sheet import Sheet, read_sheet
+from training.importers.sheet import read_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.importers.rejects import Rejects
+    from training.importers.sheet import Sheet
 
     Mask = NDArray[np.bool_]
 
@@ -51,9 +52,9 @@ def read(path: Path, rejects: Rejects) -> Batch:
     file = find(path, FILES)
     raw = read_sheet(file, rejects)
     shape = fitting(raw, [dict(zip(OURS, names, strict=True)) for names in (STORED, ORIGINAL, SECOND)], file)
-    sheet = Sheet(raw.file, raw.rows, raw.line_no, {field: raw.columns[name] for field, name in shape.items()})
+    sheet = raw.having({field: raw.columns[name] for field, name in shape.items()})
     keep, left_out = _decided(sheet)
-    return Batch([_events(sheet.take(keep))], len(raw), needs_customer=False, left_out=left_out, notes=list(NOTES))
+    return Batch([_events(sheet.take(keep))], needs_customer=False, left_out=left_out, notes=list(NOTES))
 
 
 def _decided(sheet: Sheet) -> tuple[Mask, Counter[str]]:
@@ -89,7 +90,7 @@ def _events(sheet: Sheet) -> Sheet:
     columns["occurred_at"] = _first_of_order(columns["occurred_at"], columns["order_id"])
     columns["currency"] = Cells.constant("GBP", len(sheet))
     columns["title"] = _most_frequent(columns["title"].map(_title), columns["item_id"])
-    return Sheet(sheet.file, sheet.rows, sheet.line_no, columns)
+    return sheet.having(columns)
 
 
 def _is_cancellation(code: Any) -> bool:

@@ -41,7 +41,7 @@ class Rejects:
 
     def counts(self) -> dict[str, int]:
         """Number of rows by field and reason, most frequent first."""
-        return dict(Counter(f"{reject.field}: {reject.reason}" for reject in self.rows).most_common())
+        return dict(Counter(f"{reject.field or 'row'}: {reject.reason}" for reject in self.rows).most_common())
 
     def write(self, path: Path) -> None:
         """Write all of them, by file and row; an empty file says that there were none."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from training.importers.batch import Batch, find, fitting
 from training.importers.cells import Cells, tuples
 from training.importers.columns import pick
-from training.importers.sheet import Sheet, read_sheet
+from training.importers.sheet import read_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from training.importers.rejects import Rejects
+    from training.importers.sheet import Sheet
 
 FILES: Final = ("events.parquet", "events.csv")
 EIGHT_DAYS: Final = {
@@ -46,7 +47,7 @@ def read(path: Path, rejects: Rejects) -> Batch:
     columns["session_id"] = _sessions(raw)
     columns.setdefault("order_id", tuples([sheet.column("customer_id"), sheet.column("occurred_at")]).map(_order))
     notes = ["There is no catalog in this source: items are known by id and, where given, by category."]
-    return Batch([Sheet(sheet.file, sheet.rows, sheet.line_no, columns)], len(raw), types=TYPES, notes=notes)
+    return Batch([sheet.having(columns)], types=TYPES, notes=notes)
 
 
 def _sessions(raw: Sheet) -> Cells:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -53,12 +53,15 @@ class Sheet:
         Place among those that share one.
     columns : dict
         Cells by the file's own column names.
+    n_read : int
+        Rows of the file, with those that could not be read.
     """
 
     file: str
     rows: NDArray[np.int64]
     line_no: NDArray[np.int32]
     columns: dict[str, Cells]
+    n_read: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,7 +73,11 @@ class Sheet:
     def take(self, keep: NDArray[Any]) -> Sheet:
         """Some of the rows, by index or mask."""
         columns = {name: cells.take(keep) for name, cells in self.columns.items()}
-        return Sheet(self.file, self.rows[keep], self.line_no[keep], columns)
+        return Sheet(self.file, self.rows[keep], self.line_no[keep], columns, self.n_read)
+
+    def having(self, columns: dict[str, Cells]) -> Sheet:
+        """The same rows with other columns."""
+        return replace(self, columns=columns)
 
 
 def format_of(path: Path) -> str | None:
@@ -93,10 +100,11 @@ def read_sheet(path: Path, rejects: Rejects) -> Sheet:
     if not path.stat().st_size:
         raise InvalidData(f"{path}: expected rows, got an empty file")
     read = {"csv": _read_csv, "parquet": _read_parquet, "ndjson": _read_ndjson}[form]
+    before = rejects.n_rows
     sheet = read(path, rejects)
     if not len(sheet):
         raise InvalidData(f"{path}: expected rows, got none that can be read")
-    return sheet
+    return replace(sheet, n_read=len(set(sheet.rows.tolist())) + rejects.n_rows - before)
 
 
 def _read_parquet(path: Path, _: Rejects) -> Sheet:
@@ -119,7 +127,7 @@ def _read_ndjson(path: Path, rejects: Rejects) -> Sheet:
         if isinstance(record, dict):
             records.append((row, record))
         else:
-            rejects.add(path.name, "", [(row, line[:100], "expected one JSON object a line")])
+            rejects.add(path.name, "", [(row, line[:100].strip(), "expected one JSON object a line")])
     return _of_records(path.name, records)
 
 
