@@ -9,7 +9,6 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from features.errors import StoreError
-from features.ids import key64
 from recommender.slate import SlateRequest
 from service.answers import Degraded, Level, Made, slate_answer
 from service.decisions import POLICY, Decision, Slot, encode_decision
@@ -77,7 +76,7 @@ class Recommend:
         )
         empty = self._serving.engine.journey.schema.empty()
         given = Given(empty, self._degraded(Level.FULL, None))
-        decided = self._decided(None, request, given, "short", keys.partition_of_item(key64(item_id)))
+        decided = self._decided(None, request, given, "short", keys.partition_of_nobody(item_id))
         await self.leave_record(decided)
         return decided.answer
 

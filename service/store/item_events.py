@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class ItemEvents:
-    """Appends to the stream of the item's partition, each id once in 24 hours."""
+    """Appends to the stream of the event's partition, each id once in 24 hours.
+
+    The partition follows from the event's id, so that an id meets itself whatever item it comes with.
+    """
 
     def __init__(self, writes: Coalesced) -> None:
         self._writes = writes
@@ -28,7 +31,7 @@ class ItemEvents:
         ------
         StoreUnavailable, StoreFull
         """
-        partition = keys.partition_of_item(lines[0].item_key or 0)
+        partition = keys.partition_of_nobody(lines[0].event_id)
         names = (keys.events(partition), keys.seen_event(partition, lines[0].event_id))
         known = await self._writes.call(*call("append", names, [body, SEEN_S, raw]))
         return None if known is None else int(known)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from features.ids import N_PARTITIONS, customer_key, partition_of
+from features.ids import N_PARTITIONS, customer_key, key64, partition_of
 from features.journey import STAGES
 
 PARTITIONS: Final = tuple(range(N_PARTITIONS))
@@ -82,6 +82,6 @@ def seen_event(partition: int, event_id: str) -> str:
     return f"rihla:{{p{partition:02d}}}:e:{blake2b(event_id.encode(), digest_size=16).hexdigest()}"
 
 
-def partition_of_item(item_key: int) -> int:
-    """Partition of what concerns an item and no customer."""
-    return item_key % N_PARTITIONS
+def partition_of_nobody(text: str) -> int:
+    """Partition of what concerns no customer, by the id of the event or item."""
+    return key64(text) % N_PARTITIONS
