@@ -82,9 +82,17 @@ def prepared(out: Path, source: str) -> Iterator[Path]:
     aside.mkdir(parents=True)
     try:
         yield aside
-        _move(aside, out, source)
-    finally:
+    except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
+        raise
+    _move(aside, out, source)
+    # Reached only after a whole move: what is left of a broken one tells `check` that there was one.
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def is_cut_off(out: Path) -> bool:
+    """Whether an import stopped while it was being moved into place, and left a mixture."""
+    return (out / ".importing" / "import.json").exists() and not (out / "import.json").exists()
 
 
 def _move(aside: Path, out: Path, source: str) -> None:
