@@ -90,6 +90,8 @@ def _micros(at: TimestampValue) -> IntegerValue:
 def _dated(lines: Table, moments: Moments) -> Table:
     """Lines of the customers asked about, each with ``t`` in microseconds and the slot that it lies in."""
     slices = ibis.memtable(moments.slices)
+    # On Spark, Ibis knows a table in memory once it was executed, and not yet when it is part of a cached one.
+    lines.get_backend().to_pyarrow(slices.limit(0))
     counted = lines.filter(~lines.late).mutate(t=_micros(lines.occurred_at))
     lies_in = [counted.customer_id == slices.customer_id, counted.t >= slices.starts_at, counted.t < slices.ends_at]
     return counted.join(slices, lies_in).drop("customer_id_right", "starts_at", "ends_at")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import ibis
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from features.events import COLUMNS, DAY_US, Line
+from features.events import COLUMNS, DAY_US, EventType, Line, canonical
+from features.ids import key64
+from features.state import CHANNELS
 from features.state_table import StateTable
-from tests.features.histories import N_DAYS, SCHEMA, START_US, histories, state_of, times
+from tests.features.histories import N_DAYS, ODD_VALUES, SCHEMA, START_US, histories, state_of, times
 
 CUSTOMERS = ("anna", "Ömer", "مريم")
 ARROW_TYPES = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
@@ -36,6 +40,32 @@ def log_table(lines: list[Line]) -> pa.Table:
         column = pa.array(values, pa.int64() if is_time else ARROW_TYPES[kind])
         columns[name] = column.cast(pa.timestamp("us", "UTC")) if is_time else column
     return pa.table(columns)
+
+
+def made_up(n: int, random: Random) -> list[Line]:
+    """A log of ``n`` lines, as odd as the generated ones, for an engine that is too slow for many examples."""
+    found = []
+    for number in range(n):
+        occurred_at = START_US + random.randrange(N_DAYS) * DAY_US + random.choice([0, 1, DAY_US // 2, DAY_US - 1])
+        names = random.sample(["full", "note", "locale", "segment"], random.randrange(4))
+        item = random.choice([None, "a", "b", "c"])
+        line = Line(
+            event_id=f"{random.choice(['e', 'E', 'é', '🙂'])}{number // 2}",
+            line_no=number % 2,
+            type=random.choice(["identify", "refund", "checkout", *EventType]),
+            occurred_at=occurred_at,
+            received_at=occurred_at,
+            customer_id=random.choice([*CUSTOMERS, None]),
+            item_key=None if item is None else key64(item),
+            cat_key=random.choice([None, 7]),
+            channel=random.choice(CHANNELS),
+            amount_minor=random.choice([None, 2**40, 5]),
+            quantity=random.choice([None, 3]),
+            late=random.random() < 0.1,
+            properties=canonical({name: random.choice(ODD_VALUES) for name in names}),
+        )
+        found.append(line)
+    return found
 
 
 def case_table(asked: list[tuple[str, int]]) -> ibis.Table:

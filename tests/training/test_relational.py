@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.events import DAY_US, Line
@@ -59,6 +59,7 @@ TINY = Schema(
 )
 
 
+@settings(max_examples=20)
 @given(logs, cases)
 def test_both_engines_keep_the_same_records_when_there_is_no_room(duckdb, history, asked):
     offline = state_table(lines_of(duckdb, history), case_table(asked), TINY)
@@ -75,6 +76,7 @@ def test_one_case_a_known_customer_in_order(duckdb, history, as_of):
     assert set(found["as_of"].cast(pa.int64()).to_pylist()) <= {as_of}
 
 
+@settings(max_examples=20)
 @given(logs, cases)
 def test_stages_are_the_same_from_either_engine(duckdb, history, asked):
     journey = Journey.load()
