@@ -1,4 +1,7 @@
-"""Reading what a request carries: a JSON body, and ids in the path. Whatever is wrong becomes a pointer."""
+"""Reading what a request carries: a JSON body, a query, ids in the path. Whatever is wrong becomes a pointer.
+
+Routes read by hand what FastAPI could read for them: its way costs 0.2 ms a request, a third of a popular slate.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,28 @@ async def body_as(request: Request, model: type[Model]) -> Model:
         raise InvalidRequest(flaws_of(errors)) from None
 
 
+def query_as(request: Request, model: type[Model]) -> Model:
+    """The query string as a request model; a parameter that comes several times is a list.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    found: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        found[name] = [*_listed(found[name]), value] if name in found else value
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        flaws = (flaw._replace(pointer=f"/query{flaw.pointer}") for flaw in flaws_of(errors))
+        raise InvalidRequest(tuple(flaws)) from None
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
 async def json_body(request: Request) -> Any:
     """The body as plain values.
 
@@ -95,8 +120,8 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def id_of(segment: str, name: str) -> str:
-    """Id of a path segment.
+def id_of(request: Request, name: str) -> str:
+    """Id of a path parameter.
 
     Raises
     ------
@@ -105,6 +130,7 @@ def id_of(segment: str, name: str) -> str:
     InvalidRequest
         No id.
     """
+    segment = request.path_params[name]
     if segment in {".", ".."}:
         raise NotFound("expected an id; . and .. are written ~ + base64url in a path")
     try:

@@ -39,6 +39,11 @@ def _locale(text: str) -> str:
         raise PydanticCustomError("invalid_locale", "{why}", {"why": str(error)}) from None
 
 
+def _listed(value: object) -> object:
+    """A query parameter that came once as a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
 def _split(value: object) -> object:
     """Comma-separated text of a query parameter as a list."""
     texts = value if isinstance(value, list) else [value]
@@ -152,7 +157,7 @@ class SlateQuery(BaseModel):
     channel: Channel = Channel.WEB
     limit: Limit = 8
     kinds: Annotated[Kinds, BeforeValidator(_split), Field(description="Comma-separated.")] = KINDS
-    anchor: Annotated[Ids, Field(description="Item the page is about; may be repeated.")] = ()
+    anchor: Annotated[Ids, BeforeValidator(_listed), Field(description="Item the page is about; may be repeated.")] = ()
     locale: Locale | None = None
     explain: Explain = "short"
 

@@ -89,6 +89,17 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return _body({"$ref": REF.format(model=model.__name__)})
 
 
+def parameters_of(model: type[BaseModel] | None = None, path: str | None = None) -> dict[str, Any]:
+    """``openapi_extra`` of a route with an id in its path and a query model; such routes read both themselves."""
+    found: list[dict[str, Any]] = []
+    if path is not None:
+        note = "An id with a slash, and . or .., is written ~ + base64url."
+        found.append({"name": path, "in": "path", "required": True, "schema": {"type": "string"}, "description": note})
+    for name, schema in (model.model_json_schema()["properties"] if model else {}).items():
+        found.append({"name": name, "in": "query", "required": False, "schema": schema})
+    return {"parameters": found}
+
+
 def one_or_many(what: str, example: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """``openapi_extra`` of a route that takes an object, a list of them, or the list under a name."""
     examples = {"one": {"value": example}, "many": {"value": [example, more]}}

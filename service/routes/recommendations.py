@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
 from service.answers import encode
-from service.bodies import body_as, id_of
+from service.bodies import body_as, id_of, query_as
 from service.bootstrap import Program
 from service.models import BatchAsk, RelatedQuery, SlateAsk, SlateQuery
-from service.openapi import SLATE, answers, body_of
+from service.openapi import SLATE, answers, body_of, parameters_of
 from service.recommend_batch import recommend_batch
 
 MAX_BATCH_BODY = 1 << 20
@@ -23,10 +21,15 @@ def router(program: Program) -> APIRouter:
     """Routes under ``/v1`` that answer with slates."""
     routes = APIRouter(prefix="/v1", tags=["recommendations"])
 
-    @routes.get("/customers/{customer_id}/recommendations", responses=answers(SLATE, 404, 422))
-    async def recommend_for_customer(customer_id: str, query: Annotated[SlateQuery, Query()]) -> Response:
+    @routes.get(
+        "/customers/{customer_id}/recommendations",  # noqa: FAST003 - read by hand, see bodies.py
+        responses=answers(SLATE, 404, 422),
+        openapi_extra=parameters_of(SlateQuery, "customer_id"),
+    )
+    async def recommend_for_customer(request: Request) -> Response:
         """The slate of one customer."""
-        answer = await program.recommend(id_of(customer_id, "customer_id"), query.options())
+        options = query_as(request, SlateQuery).options()
+        answer = await program.recommend(id_of(request, "customer_id"), options)
         return Response(encode(answer), media_type=JSON)
 
     @routes.post("/recommendations", responses=answers(SLATE, 413, 422), openapi_extra=body_of(SlateAsk))
@@ -46,9 +49,14 @@ def router(program: Program) -> APIRouter:
         ask = await body_as(request, BatchAsk)
         return StreamingResponse(recommend_batch(program.recommend, ask), media_type=NDJSON)
 
-    @routes.get("/items/{item_id}/related", responses=answers(SLATE, 404, 422))
-    async def related(item_id: str, query: Annotated[RelatedQuery, Query()]) -> Response:
+    @routes.get(
+        "/items/{item_id}/related",  # noqa: FAST003 - read by hand, see bodies.py
+        responses=answers(SLATE, 404, 422),
+        openapi_extra=parameters_of(RelatedQuery, "item_id"),
+    )
+    async def related(request: Request) -> Response:
         """What goes with one item, whoever looks at it."""
-        return Response(encode(await program.recommend.related(id_of(item_id, "item_id"), query)), media_type=JSON)
+        query = query_as(request, RelatedQuery)
+        return Response(encode(await program.recommend.related(id_of(request, "item_id"), query)), media_type=JSON)
 
     return routes

@@ -23,7 +23,13 @@ def test_what_is_accepted_is_on_the_stream_and_in_the_state(with_service, redis_
     async def body(caller):
         done = await caller.send(
             event("e-1"),
-            event("o-1", type="Order Completed", item_id=None, currency="TRY", items=[{"item_id": "sku-2", "price": 5}, "sku-3"]),
+            event(
+                "o-1",
+                type="Order Completed",
+                item_id=None,
+                currency="TRY",
+                items=[{"item_id": "sku-2", "price": 5}, "sku-3"],
+            ),
         )
         return done, (await caller.http.get("/v1/customers/c-1")).json()
 
@@ -76,7 +82,11 @@ def test_the_same_id_with_another_body_is_a_conflict(with_service):
         )
 
     many, one = with_service(body)
-    assert (many["accepted"], many["rejected"][0]["code"], many["rejected"][0]["pointer"]) == (1, "id_conflict", "/event_id")
+    assert (many["accepted"], many["rejected"][0]["code"], many["rejected"][0]["pointer"]) == (
+        1,
+        "id_conflict",
+        "/event_id",
+    )
     assert (one.status_code, one.json()["code"]) == (409, "id_conflict")
 
 
@@ -131,7 +141,9 @@ def test_more_events_in_a_day_than_are_told_apart_get_429(with_service, monkeypa
 
     async def body(caller):
         await caller.send(*(event(f"e-{n}") for n in range(3)))
-        return await caller.http.post("/v1/events", json=event("e-9")), await caller.send(event("e-9"), event("f-1", "c-2"))
+        return await caller.http.post("/v1/events", json=event("e-9")), await caller.send(
+            event("e-9"), event("f-1", "c-2")
+        )
 
     one, many = with_service(body)
     assert (one.status_code, one.json()["code"], one.headers["retry-after"]) == (429, "too_many_events", "1")
@@ -158,7 +170,9 @@ def test_the_clock_and_events_keep_who_stands_where(with_service, redis_client):
         return where
 
     where = with_service(body)
-    members = {name: redis_client.zrange(keys.stage(where.partition, name), 0, -1) for name in ("engagement", "transaction")}
+    members = {
+        name: redis_client.zrange(keys.stage(where.partition, name), 0, -1) for name in ("engagement", "transaction")
+    }
     assert members == {"engagement": [], "transaction": [where.member.encode()]}
     assert redis_client.zscore(keys.due(where.partition), where.member) > NOW / 1e3
     changes = [msgspec.json.decode(f[b"b"]) for _, f in redis_client.xrange(keys.changes(where.partition))]

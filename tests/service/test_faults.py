@@ -115,7 +115,14 @@ def test_damaged_states_are_missing_counted_and_written_anew(with_service, store
         where = caller.program.customers.keys_of("c-1")
         with redis.Redis.from_url(store.url) as client:
             raw = client.hget(where.record, "s")
-            damaged = [b"", raw[:11], raw[:-1], raw[:20] + bytes([raw[20] ^ 1]) + raw[21:], b"\0" * 8 + raw[8:], b"x" * 10_000]
+            damaged = [
+                b"",
+                raw[:11],
+                raw[:-1],
+                raw[:20] + bytes([raw[20] ^ 1]) + raw[21:],
+                b"\0" * 8 + raw[8:],
+                b"x" * 10_000,
+            ]
             slates = []
             for bad in damaged:
                 client.hset(where.record, "s", bad)
