@@ -114,8 +114,8 @@ def _vectors(table: StateTable, now: LongVector) -> FloatMatrix:
     columns = [
         *_day_sums(days, today).T,
         *_purchases(days, today),
-        *(_age_days(table.extreme(name), now) for name in AGES),
-        *(table.total(name) for name in COUNTS),
+        *_ages_days(table, now).T,
+        *_counts(table).T,
         *_money(table),
         *_session(seen, now),
         *_seen(seen),
@@ -123,7 +123,10 @@ def _vectors(table: StateTable, now: LongVector) -> FloatMatrix:
         now // HOUR_US % 24,
         (today + 3) % 7,
     ]
-    return np.column_stack([column.astype(np.float64) for column in columns])
+    features = np.empty((len(table), len(columns)))
+    for i, column in enumerate(columns):
+        features[:, i] = column
+    return features
 
 
 def _day_sums(days: Laid, today: LongVector) -> FloatMatrix:
@@ -146,9 +149,14 @@ def _overdue(silence: LongVector, span: LongVector, n: LongVector) -> Column:
     return _ratio(np.maximum(silence, 0) * (n - 1), np.where(n > 1, span, 0), cap=MAX_RATIO)
 
 
-def _age_days(at: LongVector, now: LongVector) -> Column:
-    age_us = np.where(at == NEVER, _MAX_AGE_US, np.clip(now - np.maximum(at, 0), 0, _MAX_AGE_US))
-    return age_us / DAY_US
+def _ages_days(table: StateTable, now: LongVector) -> FloatMatrix:
+    at = table.extremes[:, [table.extreme_names.index(name) for name in AGES]]
+    age_us = np.clip(now[:, None] - np.maximum(at, 0), 0, _MAX_AGE_US)
+    return np.where(at == NEVER, _MAX_AGE_US, age_us) / DAY_US
+
+
+def _counts(table: StateTable) -> NDArray[np.int64]:
+    return table.totals[:, [table.total_names.index(name) for name in COUNTS]]
 
 
 def _money(table: StateTable) -> list[Column]:
@@ -180,13 +188,14 @@ def _seen(seen: Laid) -> list[Column]:
     put, out, bought = (
         items.greatest(np.where(seen[name] > 0, seen["t"], -1)) for name in ("carts", "uncarts", "buys")
     )
-    categories = _categories(seen)
-    touches = categories.by("cat").sum(np.ones(len(categories), np.int64))
+    in_category = _categories(seen)
+    categories = in_category.by("cat")
+    touches = categories.sum(np.ones(len(in_category), np.int64))
     return [
         items.count(),
         items.count(items.sum(seen["views"] + seen["reads"]) >= 2),
         items.count(put > np.maximum(out, bought)),
-        _ratio(categories.by("cat").most(touches), categories.count()),
+        _ratio(categories.most(touches), in_category.count()),
     ]
 
 
