@@ -45,20 +45,25 @@ class Made(NamedTuple):
     degraded: Degraded
 
 
-def slate_answer(made: Made, serving: Serving, explain: str) -> dict[str, Any]:
-    """The body of an answer, as plain values."""
+def slate_answer(made: Made, items: object, serving: Serving, explain: str) -> dict[str, Any]:
+    """The body of an answer, as plain values; ``items`` as :func:`items_answer` gives them."""
     slate = made.slate
     answer: dict[str, Any] = {
         "slate_id": made.slate_id,
         "generated_at": moment_of(made.generated_at),
         "expires_at": moment_of(made.expires_at),
         "stage": stage_answer(slate.standing, serving.engine.journey),
-        "items": [_item(item, serving, explain) for item in slate.items],
+        "items": items,
         "served_by": served_by(made, serving),
     }
     if explain == "full":
         answer["suppressed"] = [held._asdict() for held in slate.suppressed]
     return answer
+
+
+def items_answer(slate: Slate, serving: Serving, explain: str) -> list[dict[str, Any]]:
+    """The items of an answer, in order."""
+    return [_item(item, serving, explain) for item in slate.items]
 
 
 def stage_answer(standing: Standing, journey: Journey) -> dict[str, Any]:

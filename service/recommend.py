@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from features.errors import StoreError
 from recommender.slate import SlateRequest
-from service.answers import Degraded, Level, Made, slate_answer
+from service.answers import Degraded, Level, Made, items_answer, slate_answer
 from service.decisions import POLICY, Decision, Slot, encode_decision
 from service.metrics import DEGRADED, SLATES
+from service.popular_slates import PopularSlates
 from service.problems import NotFound
 from service.store import keys
 
@@ -52,6 +53,7 @@ class Recommend:
     ) -> None:
         self._serving, self._customers, self._decisions = serving, customers, decisions
         self._clock, self._slate_ttl_s = clock, slate_ttl_s
+        self._popular = PopularSlates(serving, customers.empty)
 
     async def __call__(self, customer_id: str, options: SlateOptions) -> dict[str, Any]:
         """The answer for one customer."""
@@ -74,8 +76,7 @@ class Recommend:
         request = SlateRequest(
             placement="product", limit=query.limit, kinds=query.kinds, anchors=(item_id,), exclude=(item_id,)
         )
-        empty = self._serving.engine.journey.schema.empty()
-        given = Given(empty, self._degraded(Level.FULL, None))
+        given = Given(self._customers.empty, self._degraded(Level.FULL, None))
         decided = self._decided(None, request, given, "short", keys.partition_of_nobody(item_id))
         await self.leave_record(decided)
         return decided.answer
@@ -95,7 +96,7 @@ class Recommend:
 
     def decide(self, customer_id: str, options: SlateOptions, given: Given) -> Decided:
         """The slate of a customer; no input or output, about a millisecond of one core."""
-        request = request_of(options, secrets.randbits(31))
+        request = request_of(options)
         partition = self._customers.keys_of(customer_id).partition
         return self._decided(customer_id, request, given, options.explain, partition)
 
@@ -112,12 +113,17 @@ class Recommend:
         self, customer_id: str | None, request: SlateRequest, given: Given, explain: str, partition: int
     ) -> Decided:
         now = self._clock()
-        slate = self._serving.engine.decide(given.state, request, now, overlay=self._serving.overlay)
+        items: object
+        if given.state is self._customers.empty:
+            slate, items = self._popular.slate(request, explain, now)
+        else:
+            slate = self._serving.engine.decide(given.state, request, now, overlay=self._serving.overlay)
+            items = items_answer(slate, self._serving, explain)
         ttl_s = EMAIL_TTL_S if request.channel == "email" else self._slate_ttl_s
         made = Made(slate, new_slate_id(now), now, now + ttl_s * 1_000_000, given.degraded)
         _count(slate, given.degraded)
         return Decided(
-            slate_answer(made, self._serving, explain),
+            slate_answer(made, items, self._serving, explain),
             partition,
             encode_decision(self._record(customer_id, request, made)),
             given.degraded.reason != "store_unavailable",
@@ -147,7 +153,7 @@ class Recommend:
         )
 
 
-def request_of(options: SlateOptions, seed: int) -> SlateRequest:
+def request_of(options: SlateOptions) -> SlateRequest:
     """What the engine is asked, from what the caller asked."""
     return SlateRequest(
         placement=options.placement,
@@ -162,7 +168,6 @@ def request_of(options: SlateOptions, seed: int) -> SlateRequest:
         categories=options.filter.categories,
         text=options.context.text,
         unseen_only=options.filter.unseen_only,
-        seed=seed,
     )
 
 

@@ -19,8 +19,8 @@ from service.store.functions import is_missing, library
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-MAX_UNDER_WAY: Final = 4
-"""Shipments at the same time: more than one, so that a stalled one does not hold up all others."""
+MAX_UNDER_WAY: Final = 2
+"""Shipments at the same time: few, so that they are full; two, so that one that stalls does not hold up all."""
 MAX_COMMANDS: Final = 256
 Waiting = tuple[tuple[Any, ...], "asyncio.Future[Any]"]
 
