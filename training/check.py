@@ -46,6 +46,9 @@ class Report(NamedTuple):
     findings: tuple[Finding, ...]
     promises: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return "\n".join(self.render())
+
     def render(self) -> Iterator[str]:
         """Lines for a person to read."""
         days = self.last // DAY_US - self.first // DAY_US + 1

@@ -74,6 +74,7 @@ ABOUT_ITEM: Final = ("kind", "title", "locale")
 """What an event may say about its item beside what the log keeps."""
 
 PROPERTY: Final = "properties."
+NOTHING: Final = ":"
 TYPE_WORD: Final = "type:"
 
 
@@ -88,7 +89,7 @@ def pick(sheet: Sheet, mapping: Mapping[str, str]) -> tuple[Sheet, list[str]]:
     Parameters
     ----------
     mapping
-        Our field → column, ``:constant``, or an empty text for none. ``properties.NAME`` keeps a column
+        Our field → column or ``:constant``; ``:`` alone for none. ``properties.NAME`` keeps a column
         as a property.
 
     Raises
@@ -120,7 +121,7 @@ def _check(sheet: Sheet, mapping: Mapping[str, str], known: Collection[str]) -> 
     for field, source in mapping.items():
         if field not in known and not field.startswith((PROPERTY, TYPE_WORD)):
             raise InvalidData(f"--map: expected one of {', '.join(sorted(known))}, got {field!r}")
-        if source and not source.startswith(":") and not field.startswith(TYPE_WORD) and source not in sheet.columns:
+        if not source.startswith(":") and not field.startswith(TYPE_WORD) and source not in sheet.columns:
             raise InvalidData(f"{sheet.file}: expected a column {source!r} for {field}; it has {columns_of(sheet)}")
 
 
@@ -131,8 +132,10 @@ def columns_of(sheet: Sheet) -> str:
 
 
 def _chosen(sheet: Sheet, mapping: Mapping[str, str], known: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
-    taken = {source for source in mapping.values() if source}
-    found = [(field, source) for field, source in mapping.items() if source and not field.startswith(TYPE_WORD)]
+    taken = set(mapping.values())
+    found = [
+        (field, source) for field, source in mapping.items() if source != NOTHING and not field.startswith(TYPE_WORD)
+    ]
     for field in known:
         free = [name for name in sheet.columns if name not in taken and not name.startswith((MEMBER, PROPERTY))]
         if field not in mapping and (name := recognised(free, field, known)):

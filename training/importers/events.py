@@ -11,7 +11,7 @@ from features.errors import InvalidData
 from features.events import type_of
 from training.importers import loose
 from training.importers.batch import Batch
-from training.importers.columns import NAMES, TYPE_WORD, columns_of, pick
+from training.importers.columns import NAMES, NOTHING, TYPE_WORD, columns_of, pick
 from training.importers.items import read_items
 from training.importers.sheet import Sheet, format_of, read_sheet
 
@@ -28,7 +28,7 @@ CATALOG_STEMS: Final = ("catalog", "items", "products")
 def read(path: Path, rejects: Rejects, mapping: Mapping[str, str], catalog: Path | None) -> Batch:
     """Events of a file, or of all files of a directory, and of the catalog beside them."""
     types = _types(mapping)
-    batch = Batch([], types=types, needs_customer=mapping.get("customer_id") != "")
+    batch = Batch([], types=types, needs_customer=mapping.get("customer_id") != NOTHING)
     found = catalog or _catalog_beside(path)
     if found:
         batch.items = read_items(found, rejects)
@@ -79,7 +79,7 @@ def _require(raw: Sheet, sheet: Sheet, mapping: Mapping[str, str]) -> None:
     if missing:
         field = missing[0]
         known = ", ".join((field, *NAMES[field][:4]))
-        hint = "" if field == "occurred_at" else f" or --map {field}={':purchase' if field == 'type' else ''}"
+        hint = "" if field == "occurred_at" else f" or --map {field}={':purchase' if field == 'type' else NOTHING}"
         raise InvalidData(
             f"{raw.file}: expected a column for {field} ({known} …); it has {columns_of(raw)}; "
             f"name it with --map {field}=COLUMN{hint}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from training.importers.batch import Batch
 
-    Progress = Callable[[str, int, int], None]
+    Progress = Callable[[float], None]
 
 SOURCES: Final[Mapping[str, Callable[[Path, Rejects], Batch]]] = {
     "retailrocket": retailrocket.read,
@@ -44,8 +44,6 @@ class ImportOptions:
 
     Attributes
     ----------
-    catalog : Path, optional
-        For ``events``: a catalog file.
     name : str, optional
         Name of the source in the log; the kind where not given. Importing a name again replaces it.
     add : bool
@@ -56,19 +54,19 @@ class ImportOptions:
         Moment of the import, microseconds; events after it are in the future.
     """
 
-    catalog: Path | None = None
     name: str | None = None
     add: bool = False
     allow_contact_ids: bool = False
     now: int | None = None
 
 
-def import_data(
+def import_data(  # noqa: PLR0913 - each is an option of the command
     kind: str,
     path: Path,
     out: Path,
     *,
     mapping: Mapping[str, str] | None = None,
+    catalog: Path | None = None,
     strict: bool = False,
     progress: Progress | None = None,
     options: ImportOptions | None = None,
@@ -80,12 +78,14 @@ def import_data(
     kind : str
         One of ``KINDS``.
     mapping : mapping, optional
-        For ``events``: our field → column, ``:constant``, or an empty text for none
+        For ``events``: our field → column or ``:constant``; ``:`` alone for none
         (see :mod:`training.importers.columns`).
+    catalog : Path, optional
+        For ``events``: a catalog file; ``catalog``, ``items`` or ``products`` beside the events is found alone.
     strict : bool
         A bad row is an error, and nothing is written.
     progress : callable, optional
-        Called with a step's name, what is done and what there is.
+        Called with the share that is done, from 0 to 1.
 
     Raises
     ------
@@ -95,13 +95,13 @@ def import_data(
     """
     options = options or ImportOptions()
     source = _source_name(kind, options.name or kind)
-    if kind != "events" and (mapping or options.catalog):
+    if kind != "events" and (mapping or catalog):
         raise InvalidData(f"{kind}: expected no mapping and no catalog, they are for events")
     check_out(out, source, add=options.add)
     tell = progress or (lambda *_: None)
     rejects = Rejects()
-    tell("reading", 0, 1)
-    batch = _read(kind, path, rejects, mapping or {}, options.catalog)
+    tell(0.0)
+    batch = _read(kind, path, rejects, mapping or {}, catalog)
     rules = Rules(
         source=source,
         now=time.time_ns() // 1_000 if options.now is None else options.now,
@@ -137,7 +137,7 @@ def _read(kind: str, path: Path, rejects: Rejects, mapping: Mapping[str, str], c
 def _lines(batch: Batch, rules: Rules, rejects: Rejects, tell: Progress) -> tuple[pa.Table, int]:
     parts = []
     for n, sheet in enumerate(batch.sheets):
-        tell("checking", n, len(batch.sheets))
+        tell(0.4 + 0.4 * n / len(batch.sheets))
         part = "" if len(batch.sheets) == 1 else f"{n + 1}"
         parts.append(admit(sheet, replace(rules, part=part), rejects))
     lines, n_duplicates = without_duplicates(pa.concat_tables(parts), rejects)
@@ -158,12 +158,12 @@ def _write(
     aside: Path, lines: pa.Table, items: pa.Table, rejects: Rejects, imports: Mapping[str, Any], tell: Progress
 ) -> None:
     source = lines["source"][0].as_py()
-    tell("writing", 0, 1)
+    tell(0.8)
     EventLog(aside).write(lines.drop_columns(HELPERS.names), source)
     write_parquet(items, aside / "catalog.parquet")
     rejects.write(aside / "rejects.ndjson")
     (aside / "import.json").write_bytes(msgspec.json.format(msgspec.json.encode(imports), indent=2) + b"\n")
-    tell("writing", 1, 1)
+    tell(1.0)
 
 
 def _summary(

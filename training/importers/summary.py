@@ -37,6 +37,9 @@ class ImportSummary(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     notes: list[str]
 
+    def __str__(self) -> str:
+        return "\n".join(self.render())
+
     def render(self) -> Iterator[str]:
         """Lines for a person to read."""
         yield f"{self.n_rows:,} rows read, {self.n_lines:,} lines of {self.n_events:,} events written"
