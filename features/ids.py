@@ -6,7 +6,6 @@ Ids are bytes to us: no case folding, no Unicode normalisation, so that two acco
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from hashlib import blake2b
 from typing import Final
@@ -18,7 +17,8 @@ N_PARTITIONS: Final = 64
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PHONE = re.compile(r"(\+|00)[\d\s().-]{8,}|\(\d{2,4}\)[\d\s.-]{6,}")
+# Digits alone are an id: many shops pad theirs with zeros, as international numbers begin.
+_PHONE = re.compile(r"\+[\d\s().-]{8,}|00[1-9]\d*[\s().-][\d\s().-]{5,}|\(\d{2,4}\)[\d\s.-]{6,}")
 _NEEDS_ENCODING = frozenset({"", ".", ".."})
 
 
@@ -44,7 +44,9 @@ def check_id(text: object, *, pointer: str = "", allow_contact: bool = True) -> 
     if _CONTROL.search(text):
         raise InvalidId("expected an id without control characters", pointer=pointer)
     if not allow_contact and looks_like_contact(text):
-        raise InvalidId("expected an opaque id, got what looks like an e-mail address or a phone number", pointer=pointer)
+        raise InvalidId(
+            "expected an opaque id, got what looks like an e-mail address or a phone number", pointer=pointer
+        )
     return text
 
 
@@ -92,5 +94,5 @@ def from_path(segment: str) -> str:
     try:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
         return check_id(raw.decode())
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise InvalidId("expected base64url of UTF-8 after ~") from None
