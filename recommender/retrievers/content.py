@@ -21,7 +21,7 @@ from recommender.contract import (
     summed,
 )
 from recommender.items import KINDS
-from recommender.text import weigh, words
+from recommender.text import GRAM, weigh, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 
 MAX_QUERY_CHARACTERS = 500
 MAX_QUERY_WORDS = 32
-MAX_POSTINGS = 100_000
-"""Postings read for one text, rarest tokens first: bounds the time of a query of common words."""
+MAX_POSTINGS = 50_000
+"""Postings read for the words of one text and for its letters, rarest first: bounds the time of common words."""
 
 MIN_COSINE = 0.05
-"""A match below it shares letters, not meaning."""
+"""A match of letters below it is no match; one of a whole word or its stem counts however long the text is."""
+
+MIN_OF_BEST = 0.1
+"""Part of the best match's cosine that a match must have."""
 
 N_SEEDS = 10
 RECENCY = 0.7
@@ -80,20 +83,30 @@ class TextIndex:
         tokens = weigh(words(text[:MAX_QUERY_CHARACTERS])[:MAX_QUERY_WORDS])
         if not tokens or not len(self.token):
             return NOTHING
+        row, share = self._known(tokens)
+        is_gram = np.fromiter((token.startswith(GRAM) for token in tokens), np.bool_, len(tokens))
+        exact = self._cosine(row[~is_gram], share[~is_gram])
+        cosine = exact + self._cosine(row[is_gram], share[is_gram])
+        is_match = ((exact > 0) | (cosine >= MIN_COSINE)) & (cosine >= MIN_OF_BEST * cosine.max(initial=0))
+        item_idx = np.flatnonzero(is_match).astype(np.int32)
+        return item_idx, cosine[item_idx].astype(np.float32)
+
+    def _known(self, tokens: Mapping[str, float]) -> tuple[LongVector, NDArray[np.float64]]:
+        """Row of each token and its coordinate in the text's unit vector; 0 where no item has it."""
         key = np.fromiter(map(key64, tokens), np.int64, len(tokens))
         row = np.minimum(np.searchsorted(self.token, key), len(self.token) - 1)
         is_known = self.token[row] == key
         # A word that no item has is as rare as can be: it lowers every score alike.
         weight = np.fromiter(tokens.values(), np.float64, len(tokens)) * np.where(is_known, self.idf[row], self._rarest)
-        return self._matches(row[is_known], weight[is_known] / np.linalg.norm(weight))
+        return row, np.where(is_known, weight, 0.0) / np.linalg.norm(weight)
 
-    def _matches(self, row: NDArray[np.int64], share: NDArray[np.float64]) -> tuple[IntVector, FloatVector]:
+    def _cosine(self, row: LongVector, share: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What some tokens add to the cosine of every item, shape (n_items,); rarest first, while affordable."""
+        row, share = row[share > 0], share[share > 0]
         rarest_first = np.argsort(self.indptr[row + 1] - self.indptr[row], kind="stable")
-        row, share = row[rarest_first], share[rarest_first]
-        edges, length = edges_of(self.indptr, row, MAX_POSTINGS)
-        cosine = np.bincount(self.item_idx[edges], np.repeat(share, length) * self.weight[edges], self._n_items)
-        item_idx = np.flatnonzero(cosine >= MIN_COSINE).astype(np.int32)
-        return item_idx, cosine[item_idx].astype(np.float32)
+        edges, length = edges_of(self.indptr, row[rarest_first], MAX_POSTINGS)
+        weight = np.repeat(share[rarest_first], length) * self.weight[edges]
+        return np.bincount(self.item_idx[edges], weight, self._n_items).astype(np.float64, copy=False)
 
 
 class ContentRetriever:
