@@ -51,6 +51,7 @@ QUIET: Final = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
@@ -284,6 +285,8 @@ class Registry:
         try:
             yield MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         except (MlflowException, RequestException, SQLAlchemyError) as error:
-            place = _CREDENTIALS.sub("//", self.uri)
-            why = _CREDENTIALS.sub("//", str(error)).partition("\n")[0][:200]
-            raise RegistryUnavailable(f"The registry at {place} does not answer as MLflow would: {why}") from error
+            place, why = (_CREDENTIALS.sub("//", text) for text in (self.uri, str(error).partition("\n")[0][:200]))
+            raise RegistryUnavailable(
+                f"The registry at {place} does not answer as MLflow would ({why}); "
+                "start it, or point MLFLOW_TRACKING_URI at one."
+            ) from error
