@@ -181,14 +181,14 @@ def seeds_of(query: Query) -> tuple[IntVector, FloatVector]:
     share : float32, shape (m,)
         By order and by what was done; sums to 1.
     """
-    newest_first = query.touch_idx[::-1]
-    ordered = np.concatenate([query.anchor_idx, newest_first])
-    strength = np.concatenate([np.ones(len(query.anchor_idx)), (query.touch_counts @ STRENGTH)[::-1]])
+    n_anchors = len(query.anchor_idx)
+    ordered = np.concatenate([query.anchor_idx, query.touch_idx[::-1]])
+    strength = np.concatenate([np.zeros(n_anchors), (query.touch_counts @ STRENGTH)[::-1]])
     unique, first, inverse = np.unique(ordered, return_index=True, return_inverse=True)
     by_order = np.argsort(first, kind="stable")[:N_SEEDS]
     total = np.clip(np.bincount(inverse, strength, len(unique)), MIN_STRENGTH, MAX_STRENGTH)[by_order]
-    if len(query.anchor_idx):
-        total *= np.where(first[by_order] < len(query.anchor_idx), 1.0, TOUCHED_SHARE)
+    if n_anchors:
+        total = np.where(first[by_order] < n_anchors, 1.0, total * TOUCHED_SHARE)
     share = total * RECENCY ** np.arange(len(total))
     return unique[by_order], (share / max(share.sum(), 1e-12)).astype(np.float32)
 

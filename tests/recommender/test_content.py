@@ -215,7 +215,7 @@ def test_items_in_the_customers_language_come_first_and_others_stay():
 
 
 def test_seeds_are_anchors_then_the_newest_distinct_touches():
-    touches = [(item, "views") for item in (*range(20), 5)]
+    touches = [(item, "views") for item in (*range(5), *range(6, 20), 5)]
     seeds, share = seeds_of(query_of(anchors=[30, 19], touches=touches))
     assert seeds.tolist() == [30, 19, 5, 18, 17, 16, 15, 14, 13, 12]
     assert len(seeds) == N_SEEDS
