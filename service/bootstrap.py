@@ -25,6 +25,7 @@ from service.store.functions import load_functions
 from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
 from service.store.recently import Recently
+from service.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -113,9 +114,7 @@ async def running(program: Program) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in followers:
-            task.cancel()
-        await asyncio.gather(*followers, return_exceptions=True)
+        await end(*followers)
         await program.decisions.aclose()
         await program.calls.reads.aclose()
         await program.calls.writes.aclose()

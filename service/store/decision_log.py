@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from features.errors import StoreError
 from service.metrics import DECISIONS
 from service.store import keys
+from service.tasks import end
 
 if TYPE_CHECKING:
     from service.store.coalesced import Coalesced
@@ -41,7 +42,7 @@ class DecisionLog:
     async def aclose(self) -> None:
         """Send what is left, once."""
         if self._redelivery is not None:
-            self._redelivery.cancel()
+            await end(self._redelivery)
         try:
             await self._deliver()
         except StoreError:
