@@ -125,6 +125,8 @@ class Follower:
     def _target(self) -> Target | None:
         """Version behind the alias; None where nothing was published yet."""
         if self._database is not None and not self._database.exists():
+            if read_current(self._home) is not None:
+                raise RegistryUnavailable("the registry's database is gone")
             return None
         with self._talking() as client:
             from mlflow.exceptions import MlflowException
