@@ -156,6 +156,26 @@ def consent_bits(value: object) -> int:
     return int(bits)
 
 
+def properties_of(event_type: str, properties: Mapping[str, object], other_id: str | None) -> str:
+    """Properties as the log keeps them: canonical, of ``identify`` only what may be declared.
+
+    Parameters
+    ----------
+    other_id : str, optional
+        The visitor's id that came beside a customer's.
+
+    Raises
+    ------
+    InvalidEvent
+        See :func:`features.events.canonical`.
+    """
+    if event_type == EventType.IDENTIFY:
+        properties = {name: value for name, value in properties.items() if name in IDENTIFY_TRAITS}
+    if other_id is not None:
+        properties = {**properties, "anonymous_id": other_id}
+    return canonical(properties) if properties else "{}"
+
+
 def channel_of(value: object, event: Fields) -> str:
     """Channel of an event; web where it is not said."""
     if value is None:
@@ -257,13 +277,6 @@ def _amount(fields: Fields, quantity: int | None, currency: str | None) -> int |
 
 def _properties(event: Fields, event_type: str, other_id: str | None) -> str:
     properties = event.raw("properties")
-    if properties is None and other_id is None:
-        return "{}"
     if properties is not None and not isinstance(properties, dict):
         raise event.wrong("properties", f"expected an object, got {type(properties).__name__}")
-    found = dict(properties or {})
-    if event_type == EventType.IDENTIFY:
-        found = {name: value for name, value in found.items() if name in IDENTIFY_TRAITS}
-    if other_id is not None:
-        found["anonymous_id"] = other_id
-    return canonical(found)
+    return properties_of(event_type, properties or {}, other_id)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from features.catalog import KINDS, MAX_TITLE_BYTES, locale
 from features.events import COLUMNS, DAY_US, MAX_LINES, MAX_SKEW_US, SCHEMA_VERSION, WITH_ITEM, Channel
 from features.ids import MAX_ID_BYTES, key64
-from features.ingest import COUNTED_ONCE, anonymous
+from features.ingest import COUNTED_ONCE, anonymous, properties_of
 from features.money import minor_units
 from features.values import Unreadable, text
 from training.importers import loose
@@ -93,8 +93,10 @@ def admit(sheet: Sheet, rules: Rules, rejects: Rejects) -> pa.Table:
         _refuse(sheet, name.removesuffix("_minor"), parsed[name], bad, rejects)
     for name, mask, reason in _demands(sheet, parsed, rules):
         new = mask & ~bad
-        values = (_shown(parsed.get(name), row) for row in np.flatnonzero(new).tolist())
-        rejects.add(sheet.file, name, [(r, v, reason) for r, v in zip(sheet.rows[new].tolist(), values, strict=True)])
+        written = sheet.column(name)
+        rejects.add(
+            sheet.file, name, ((int(sheet.rows[n]), written.at(n), reason) for n in np.flatnonzero(new).tolist())
+        )
         bad |= new
     keep = ~np.isin(sheet.rows, sheet.rows[bad])
     return _table(sheet, parsed, rules).filter(pa.array(keep))
@@ -112,6 +114,7 @@ def _parsed(sheet: Sheet, rules: Rules) -> dict[str, Parsed]:
     quantity = _clean(parsed["quantity"])
     currency = _clean(parsed["currency"])
     parsed["amount_minor"] = _money(_clean(parsed["amount"]), None, currency)
+    parsed["properties"] = _properties(parsed)
     price = _clean(parsed["price"])
     unpriced = Cells(np.where(parsed["amount"].is_empty, price.codes, -1).astype(np.int32), price.distinct)
     parsed["price_minor"] = _money(unpriced, quantity, currency)
@@ -137,12 +140,31 @@ def _money(number: Cells, quantity: Cells | None, currency: Cells) -> Parsed:
     return triples.parsed(lambda triple: None if triple is None else minor(triple))
 
 
+def _properties(parsed: Mapping[str, Parsed]) -> Parsed:
+    """Properties by what is given, the visitor's id beside a customer's, and the type."""
+    visitor = _clean(parsed["anonymous_id"])
+    other = Cells(np.where(parsed["customer_id"].is_empty, -1, visitor.codes).astype(np.int32), visitor.distinct)
+    given = _clean(parsed["properties"])
+    if (given.codes < 0).all() and (other.codes < 0).all():
+        return Cells.empty(len(given.codes)).parsed(str)
+    triples = tuples([given, other, _clean(parsed["type"])])
+    return triples.map(lambda triple: None if triple[:2] == (None, None) else triple).parsed(_logged)
+
+
+def _logged(triple: tuple[Any, str | None, str | None] | None) -> str | None:
+    if triple is None:
+        return None
+    given, other, event_type = triple
+    return properties_of(event_type or "", {} if given is None else loose.an_object(given), other)
+
+
 def _refuse(sheet: Sheet, name: str, column: Parsed, bad: Mask, rejects: Rejects) -> None:
     """Add the rows that ``column`` refuses to ``bad`` and to the rejects, unless they are there already."""
     new = column.is_bad & ~bad
     if new.any():
-        found = zip(sheet.rows[new].tolist(), column.reasons_of(new), strict=True)
-        rejects.add(sheet.file, name, [(row, _first(value), reason) for row, (value, reason) in found])
+        written = sheet.column(name)
+        found = ((int(sheet.rows[n]), written.at(n), column.reason(n)) for n in np.flatnonzero(new).tolist())
+        rejects.add(sheet.file, name, found)
         bad |= new
 
 
@@ -251,15 +273,6 @@ def _replaced(values: NDArray[np.int32], where: Mask, by: NDArray[np.int32]) -> 
     return result
 
 
-def _shown(column: Parsed | None, row: int) -> object:
-    code = -1 if column is None else int(column.raw.codes[row])
-    return None if column is None or code < 0 else column.raw.distinct[code]
-
-
-def _first(value: object) -> object:
-    return value[0] if isinstance(value, tuple) else value
-
-
 def _a_kind(value: object) -> str:
     if value not in KINDS:
         raise Unreadable(f"expected one of {', '.join(KINDS)}")
@@ -284,7 +297,7 @@ PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "slate_id": loose.an_id,
     "rank": loose.a_rank,
     "consent": loose.consents,
-    "properties": loose.properties,
+    "properties": lambda value: value,
     "title": lambda value: text(value, MAX_TITLE_BYTES),
     "kind": _a_kind,
     "locale": locale,

@@ -59,6 +59,11 @@ class Cells(NamedTuple):
             return self
         return Cells(np.where(np.isin(self.codes, gone), -1, self.codes).astype(np.int32), self.distinct)
 
+    def at(self, row: int) -> Any:
+        """Value of one row; None where it is empty."""
+        code = int(self.codes[row])
+        return None if code < 0 else self.distinct[code]
+
     def take(self, rows: NDArray[Any]) -> Cells:
         """Cells of some rows, given by index or mask."""
         return Cells(self.codes[rows], self.distinct)
@@ -143,9 +148,9 @@ class Parsed(NamedTuple):
         by_code = np.array([*(empty if value is None else value for value in self.distinct), empty], np.int64)
         return by_code[self.raw.codes]
 
-    def reasons_of(self, rows: NDArray[Any]) -> list[tuple[object, str]]:
-        """Value and reason of rows that are bad."""
-        return [(self.raw.distinct[code], self.reasons[code]) for code in self.raw.codes[rows].tolist()]
+    def reason(self, row: int) -> str:
+        """Why the value of a bad row was refused."""
+        return self.reasons[int(self.raw.codes[row])]
 
 
 def tuples(columns: Sequence[Cells]) -> Cells:

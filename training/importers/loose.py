@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from features.events import Channel, canonical, type_of
+from features.events import Channel, type_of
 from features.ids import check_id
 from features.ingest import consent_bits
 from features.moments import bounded, moment, of_datetime
@@ -118,12 +118,18 @@ def a_rank(value: object) -> int:
 
 def consents(value: object) -> int:
     """Bits of a consent object, or the text of one."""
-    return consent_bits(_object(value))
+    return consent_bits(an_object(value))
 
 
-def properties(value: object) -> str:
-    """Canonical JSON of an object, or of the text of one."""
-    return canonical(_object(value))
+def an_object(value: object) -> dict[str, Any]:
+    """A JSON object, or the text of one."""
+    try:
+        found = msgspec.json.decode(value) if isinstance(value, str) else value
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        found = None
+    if not isinstance(found, dict):
+        raise Unreadable("expected a JSON object")
+    return found
 
 
 def a_flag(value: object) -> bool:
@@ -136,16 +142,6 @@ def a_flag(value: object) -> bool:
     if name in {"false", "0", "0.0", "no", "n", "f"}:
         return False
     raise Unreadable("expected true or false")
-
-
-def _object(value: object) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(value) if isinstance(value, str) else value
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        found = None
-    if not isinstance(found, dict):
-        raise Unreadable("expected a JSON object")
-    return found
 
 
 def _whole(value: object, low: int) -> int:

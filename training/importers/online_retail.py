@@ -86,11 +86,17 @@ def _not_events(sheet: Sheet) -> list[tuple[str, Mask]]:
 def _events(sheet: Sheet) -> Sheet:
     columns = dict(sheet.columns)
     columns["type"] = columns["order_id"].map(lambda code: "refund" if _is_cancellation(code) else "purchase")
+    columns["customer_id"] = columns["customer_id"].map(_whole)
     columns["quantity"] = columns["quantity"].map(_size)
     columns["occurred_at"] = _first_of_order(columns["occurred_at"], columns["order_id"])
     columns["currency"] = Cells.constant("GBP", len(sheet))
     columns["title"] = _most_frequent(columns["title"].map(_title), columns["item_id"])
     return sheet.having(columns)
+
+
+def _whole(customer: Any) -> Any:
+    """Copies of the file write 17850.0 where the original has 17850."""
+    return customer.removesuffix(".0") if isinstance(customer, str) else customer
 
 
 def _is_cancellation(code: Any) -> bool:
