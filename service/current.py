@@ -11,8 +11,10 @@ import msgspec
 POINTER: Final = "CURRENT"
 BUNDLES: Final = "bundles"
 REPORT: Final = "follower.json"
+EARLIER: Final = "EARLIER"
+KEEP_EARLIER: Final = 4
 
-Document = TypeVar("Document", bound=msgspec.Struct)
+Document = TypeVar("Document")
 
 
 class Current(msgspec.Struct, frozen=True):
@@ -43,7 +45,16 @@ def read_current(home: Path) -> Current | None:
 
 def write_current(home: Path, current: Current) -> None:
     """Replace the pointer, so that a reader finds the old one or the new one, and after a crash too."""
+    before = read_current(home)
+    if before is not None and before != current:
+        earlier = [before, *(each for each in read_earlier(home) if each not in {before, current})]
+        write_atomically(home / EARLIER, msgspec.json.encode(earlier[:KEEP_EARLIER]))
     write_atomically(home / POINTER, msgspec.json.encode(current))
+
+
+def read_earlier(home: Path) -> list[Current]:
+    """What was served before, the newest first: where a worker turns to when the newest is damaged."""
+    return _read(home / EARLIER, list[Current]) or []
 
 
 def read_report(home: Path) -> FollowerReport | None:

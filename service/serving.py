@@ -12,7 +12,7 @@ from features.errors import BundleError
 from features.ids import key64
 from recommender.engine import Engine
 from recommender.overlay import CatalogOverlay
-from service.current import POINTER, REPORT, Current, bundle_path, read_current, read_report, signature
+from service.current import POINTER, REPORT, Current, bundle_path, read_current, read_earlier, read_report, signature
 from service.metrics import BUNDLES
 
 if TYPE_CHECKING:
@@ -71,10 +71,20 @@ class Serving:
         self._report_flaw = self._reported()
         current = read_current(self._home)
         if pointer != self._looked_at[0] and current is not None and current != self.current:
-            await self._open(current)
+            await self._change_to(current)
         self._looked_at = (pointer, report)
 
-    async def _open(self, current: Current) -> None:
+    async def _change_to(self, current: Current) -> None:
+        """Serve what is pointed to; a worker that has nothing yet turns to what was served before."""
+        if await self._open(current):
+            self._flaw = None
+            return
+        self._flaw = "bundle_refused"
+        for earlier in read_earlier(self._home):
+            if self.current is not None or await self._open(earlier):
+                return
+
+    async def _open(self, current: Current) -> bool:
         try:
             engine = await asyncio.to_thread(
                 Engine.open,
@@ -83,13 +93,13 @@ class Serving:
                 verify_key=self._verify_key,
             )
         except BundleError as error:
-            self._flaw = "bundle_refused"
             BUNDLES.labels("refused").inc()
             log.warning("bundle_refused", code=error.code, why=str(error), version=current.version)
-            return
-        self.engine, self.current, self._flaw = engine, current, None
+            return False
+        self.engine, self.current = engine, current
         BUNDLES.labels("opened").inc()
         log.info("bundle_opened", version=current.version, digest=current.digest[:12], n_items=len(engine.items))
+        return True
 
     def _reported(self) -> str | None:
         report = read_report(self._home)

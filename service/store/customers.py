@@ -9,7 +9,7 @@ import msgspec
 
 from service.metrics import UNREADABLE
 from service.store import keys
-from service.store.codec import MICROS, SeenEvents, StateCodec, UnreadableState, pack_standing, unpack_standing
+from service.store.codec import SeenEvents, StateCodec, UnreadableState, pack_standing, unpack_standing
 from service.store.functions import call
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from service.store.keys import CustomerKeys
     from service.store.recently import Recently
 
-KEEP_CHANGES_US: Final = 7 * 86_400 * MICROS
 DAY_S: Final = 86_400
+KEEP_CHANGES_S: Final = 7 * DAY_S
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Customers:
             to.since or 0,
             to.changes_at or "inf",
             stage_change(record, change, self.journey.version) or "",
-            f"{max(0, change.now - KEEP_CHANGES_US) // 1000}-0",
+            KEEP_CHANGES_S,
             *change.events,
         ]
 

@@ -7,7 +7,7 @@ local AFTER_EXPIRY = 60 * 1000000 -- microseconds after which a record that ran 
 -- One customer's commit: compare the version, then write everything or nothing.
 -- keys: record, events, due, changes, zset of the stage left, zset of the stage entered
 -- args: expected version, time to live (s), id, state, dedupe ids, standing, member, since, when the
---       clock changes the standing or "inf", change record or "", oldest change to keep, events...
+--       clock changes the standing or "inf", change record or "", seconds to keep changes, events...
 -- An empty state, dedupe or time to live leaves the stored one. Answers {1, new version} or {0, stored version}.
 local function commit(keys, args)
   local version = redis.call('HGET', keys[1], 'v') or '0'
@@ -25,14 +25,18 @@ local function commit(keys, args)
   for i = 12, #args do
     redis.call('XADD', keys[2], '*', 'k', 'e', 'b', args[i])
   end
-  local expires = redis.call('PEXPIRETIME', keys[1]) * 1000 + AFTER_EXPIRY
-  redis.call('ZADD', keys[3], string.format('%.0f', math.min(tonumber(args[9]), expires)), args[7])
+  local due, expires = tonumber(args[9]), redis.call('PEXPIRETIME', keys[1])
+  if expires > 0 then
+    due = math.min(due, expires * 1000 + AFTER_EXPIRY)
+  end
+  redis.call('ZADD', keys[3], string.format('%.0f', due), args[7])
   if keys[5] ~= keys[6] then
     redis.call('ZREM', keys[5], args[7])
   end
   redis.call('ZADD', keys[6], args[8], args[7])
   if args[10] ~= '' then
-    redis.call('XADD', keys[4], 'MINID', '~', args[11], '*', 'b', args[10])
+    local oldest = redis.call('TIME')[1] - args[11] -- this server's clock: those of its callers may differ
+    redis.call('XADD', keys[4], 'MINID', '~', string.format('%d000-0', oldest), '*', 'b', args[10])
   end
   return {1, version}
 end
