@@ -11,8 +11,9 @@ import duckdb
 from features.events import DAY_US
 from features.moments import to_datetime
 from training.log import EventLog, read_catalog
-from training.oddities import CHECKS, Finding, Severity, beside, counted, in_the_future, row_of
+from training.oddities import CHECKS, Finding, Severity, beside, in_the_future, row_of
 from training.promise import promises
+from training.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,6 +15,7 @@ import numpy as np
 from features.events import DAY_US, MAX_SKEW_US
 from training.importers.landing import is_cut_off, read_imports
 from training.log import day_folder
+from training.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,11 +49,6 @@ def row_of(connection: duckdb.DuckDBPyConnection, query: str, *values: int) -> t
     """The one row of integers that a query answers; null is 0."""
     row = connection.execute(query, list(values)).fetchone()
     return tuple(int(value or 0) for value in row or ())
-
-
-def counted(n: int, noun: str) -> str:
-    """``1 line``, ``2 lines``."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _gaps(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
@@ -111,7 +107,7 @@ def _duplicates(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     (n,) = row_of(connection, "SELECT count(*) - count(DISTINCT (event_id, line_no)) FROM lines")
     if n:
         yield Finding(
-            "wrong", f"{n:,} lines have an event_id and line number that is there already: they count twice.", n
+            "wrong", f"{counted(n, 'line')} with an event_id and line number that is there already, counted twice.", n
         )
     n, total = row_of(
         connection,
@@ -121,7 +117,7 @@ def _duplicates(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     if n:
         severity: Severity = "odd" if n > total / 100 else "note"
         yield Finding(
-            severity, f"{n:,} lines ({n / total:.1%}) repeat customer, type, item and moment of another one.", n
+            severity, f"{counted(n, 'line')} ({n / total:.1%}) with customer, type, item and moment of another one.", n
         )
 
 
@@ -154,7 +150,7 @@ def _catalog(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     )
     if unknown:
         yield Finding(
-            "odd", f"{unknown:,} items of the events are not in the catalog: they cannot be recommended.", unknown
+            "odd", f"{counted(unknown, 'item')} of the events not in the catalog, never to be recommended.", unknown
         )
     untouched, total = row_of(
         connection,
@@ -162,10 +158,10 @@ def _catalog(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         FROM catalog""",
     )
     if untouched:
-        yield Finding("note", f"{untouched:,} of {total:,} items in the catalog were never touched.", untouched)
+        yield Finding("note", f"{untouched:,} of {counted(total, 'item')} in the catalog never touched.", untouched)
     (gone,) = row_of(connection, "SELECT count(*) FILTER (NOT available) FROM catalog")
     if gone:
-        yield Finding("note", f"{gone:,} of {total:,} items in the catalog are not available.", gone)
+        yield Finding("note", f"{gone:,} of {counted(total, 'item')} in the catalog not available.", gone)
 
 
 def _items_of_types(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
@@ -180,17 +176,19 @@ def _items_of_types(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
 def _prices(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     (n,) = row_of(connection, "SELECT count(*) FROM catalog WHERE price_minor <= 0")
     if n:
-        yield Finding("odd", f"{n:,} items in the catalog have a price of 0.", n)
+        yield Finding("odd", f"{counted(n, 'item')} in the catalog with a price of 0.", n)
     free, unknown, total = row_of(
         connection,
         """SELECT count(*) FILTER (amount_minor <= 0), count(*) FILTER (amount_minor IS NULL), count(*)
         FROM lines WHERE type = 'purchase'""",
     )
     if free:
-        yield Finding("note", f"{free:,} of {total:,} lines of purchases have an amount of 0.", free)
+        yield Finding("note", f"{free:,} of {counted(total, 'line')} of purchases with an amount of 0.", free)
     if unknown:
         yield Finding(
-            "note", f"{unknown:,} of {total:,} lines of purchases have no amount: spend is understated.", unknown
+            "note",
+            f"{unknown:,} of {counted(total, 'line')} of purchases without an amount: spend is understated.",
+            unknown,
         )
 
 
@@ -221,12 +219,12 @@ def _clock(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         )
     elif midnight > total / 20:
         yield Finding(
-            "odd", f"{midnight:,} lines ({midnight / total:.1%}) are at midnight to the microsecond.", midnight
+            "odd", f"{counted(midnight, 'line')} ({midnight / total:.1%}) at midnight to the microsecond.", midnight
         )
     elif hours == total:
         yield Finding("odd", "Every event is on the hour: the order within an hour is not known.", total)
     if old:
-        yield Finding("wrong", f"{old:,} lines are from before 1990: the unit or the clock is wrong.", old)
+        yield Finding("wrong", f"{counted(old, 'line')} from before 1990: the unit or the clock is wrong.", old)
 
 
 def _late(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
@@ -234,7 +232,7 @@ def _late(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     if n:
         severity: Severity = "odd" if n > total / 100 else "note"
         yield Finding(
-            severity, f"{n:,} lines ({n / total:.1%}) came more than 24 hours late and do not count until a rebuild.", n
+            severity, f"{counted(n, 'line')} ({n / total:.1%}) more than 24 hours late, not counted until a rebuild.", n
         )
 
 
@@ -245,7 +243,7 @@ def _collisions(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         GROUP BY item_key HAVING count(DISTINCT item_id) > 1)""",
     )
     if n:
-        yield Finding("wrong", f"{n:,} item keys stand for more than one item.", n)
+        yield Finding("wrong", f"{counted(n, 'item key')} for more than one item.", n)
 
 
 def in_the_future(connection: duckdb.DuckDBPyConnection, now: int) -> Iterator[Finding]:
@@ -261,7 +259,7 @@ def beside(root: Path) -> Iterator[Finding]:
         yield Finding("wrong", "An import was cut off while it was put into place: import again.", 1)
     for source, counts in read_imports(root).items():
         for reason, n in counts.get("left_out", {}).items():
-            yield Finding("note", f"{source}: {n:,} rows were left out by decision: {reason}.", n)
+            yield Finding("note", f"{source}: {counted(n, 'row')} left out by decision: {reason}.", n)
     path = root / "rejects.ndjson"
     lines = path.read_bytes().splitlines() if path.is_file() else []
     reasons = Counter((row.get("field") or "row", row["reason"]) for row in map(msgspec.json.decode, lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from features.events import DAY_US
+from training.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +66,7 @@ def promises(connection: duckdb.DuckDBPyConnection, events: Mapping[str, int]) -
 
 def _popularity(n: int) -> str:
     if n < FEW_EVENTS:
-        return f"no: only {n:,} events; a model of these says little more than what is popular"
+        return f"no: only {counted(n, 'event')}; a model of these says little more than what is popular"
     return f"yes: popularity and co-visits, from {n:,} events"
 
 
@@ -119,4 +120,4 @@ def _content(texts: float, kinds: float) -> str:
 def _slates(n: float) -> str:
     if not n:
         return "no: learning from slates; no event names one"
-    return f"yes: learning from slates; {n:,.0f} lines name theirs"
+    return f"yes: learning from slates; {counted(int(n), 'line')} with one"

@@ -96,7 +96,7 @@ def test_a_quote_that_is_never_closed_swallows_no_other_row(tmp_path):
 
 
 def test_strict_makes_a_bad_row_an_error_and_writes_nothing(tmp_path):
-    with pytest.raises(InvalidData, match=r"1 rows cannot be used.*row 2 of events.csv, type"):
+    with pytest.raises(InvalidData, match=r"1 row cannot be used.*row 2 of events.csv, type"):
         an_import(tmp_path, f"{HEADER}{GOOD}u1,dance,p1,{NOON},\n", strict=True)
     assert [path.name for path in tmp_path.iterdir()] == ["events.csv"]
 

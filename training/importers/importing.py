@@ -21,6 +21,7 @@ from training.importers.landing import check_out, other_sources, prepared, read_
 from training.importers.rejects import Rejects
 from training.importers.summary import ImportSummary
 from training.log import CATALOG_SCHEMA, EventLog, read_catalog
+from training.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -151,7 +152,9 @@ def _judge(path: Path, lines: pa.Table, rejects: Rejects, *, strict: bool) -> No
     example = f"row {first.row} of {first.file}, {first.field or 'the whole row'}: {first.reason}"
     if not lines.num_rows:
         raise InvalidData(f"{path}: expected rows that can be used, got none of {rejects.n_rows:,}; {example}")
-    raise InvalidData(f"{path}: {rejects.n_rows:,} rows cannot be used and nothing was written; first {example}")
+    raise InvalidData(
+        f"{path}: {counted(rejects.n_rows, 'row')} cannot be used and nothing was written; first {example}"
+    )
 
 
 def _write(

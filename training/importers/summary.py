@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from features.moments import to_text
+from training.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,16 +43,17 @@ class ImportSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     def render(self) -> Iterator[str]:
         """Lines for a person to read."""
-        yield f"{self.n_rows:,} rows read, {self.n_lines:,} lines of {self.n_events:,} events written"
-        yield f"{self.n_customers:,} customers, {self.n_items:,} items, {to_text(self.first)} to {to_text(self.last)}"
+        yield f"{counted(self.n_rows, 'row')} read, {counted(self.n_lines, 'line')} of {counted(self.n_events, 'event')} written"
+        span = f"{to_text(self.first)} to {to_text(self.last)}"
+        yield f"{counted(self.n_customers, 'customer')}, {counted(self.n_items, 'item')}, {span}"
         yield from _counted("", self.by_type)
         if self.n_without_customer:
-            yield f"{self.n_without_customer:,} lines without a customer: signals about their items"
+            yield f"{counted(self.n_without_customer, 'line')} without a customer, kept as signals about items"
         if self.n_duplicates:
-            yield f"{self.n_duplicates:,} duplicates (same event_id and content) dropped"
+            yield f"{counted(self.n_duplicates, 'duplicate')} (same event_id and content) dropped"
         yield from _counted("left out: ", self.left_out)
         if self.n_rejected:
-            yield f"{self.n_rejected:,} rows rejected, see rejects.ndjson"
+            yield f"{counted(self.n_rejected, 'row')} rejected, see rejects.ndjson"
         yield from _counted("rejected: ", self.rejected)
         yield from self.notes
 
