@@ -473,6 +473,13 @@ def test_a_directory_or_a_file_that_is_not_ours_is_not_written_to(tmp_path, name
     assert out.read_text() == "a file" if name == ".." else (out / name).read_text() == "mine"
 
 
+def test_a_place_that_cannot_be_written_to_is_refused_by_name(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "a.csv").write_text(HEADER + GOOD)
+    with pytest.raises(InvalidData, match=r"file/out: expected a place that can be written to"):
+        import_data("events", tmp_path / "a.csv", tmp_path / "file" / "out", options=AT_NOW)
+
+
 def test_a_failed_import_leaves_the_directory_as_it_was(tmp_path):
     an_import(tmp_path, HEADER + GOOD)
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}

@@ -79,7 +79,10 @@ def prepared(out: Path, source: str) -> Iterator[Path]:
     """
     aside = out / ".importing" if out.is_dir() else out.with_name(f".{out.name}.importing")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    try:
+        aside.mkdir(parents=True)
+    except OSError as error:
+        raise InvalidData(f"{out}: expected a place that can be written to ({error.strerror})") from None
     try:
         yield aside
     except BaseException:

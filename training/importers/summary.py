@@ -43,7 +43,8 @@ class ImportSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     def render(self) -> Iterator[str]:
         """Lines for a person to read."""
-        yield f"{counted(self.n_rows, 'row')} read, {counted(self.n_lines, 'line')} of {counted(self.n_events, 'event')} written"
+        written = f"{counted(self.n_lines, 'line')} of {counted(self.n_events, 'event')}"
+        yield f"{counted(self.n_rows, 'row')} read, {written} written"
         span = f"{to_text(self.first)} to {to_text(self.last)}"
         yield f"{counted(self.n_customers, 'customer')}, {counted(self.n_items, 'item')}, {span}"
         yield from _counted("", self.by_type)
