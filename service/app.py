@@ -43,12 +43,13 @@ def app_of(program: Program) -> FastAPI:
         summary="What fits the place a customer has reached on their journey.",
         version="1",
         lifespan=lifespan,
-        max_body_size=MAX_BODY,
         default_response_class=Response,
         redirect_slashes=False,
     )
     for module in (recommendations, events, customers, items, health):
-        app.include_router(module.router(program))
+        app.include_router(
+            module.router(program), max_body_size=MAX_BODY
+        )  # on the routes, so that a problem tells of it
     problems.install(app)
     app.add_middleware(Observed)
     describe(app)

@@ -24,6 +24,11 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 1
 MAX_ERRORS: Final = 20
 _MAX_POINTER: Final = 200
+_HEADERS: Final = {
+    413: {"connection": "close"},  # the rest of the body will not be read
+    429: {"retry-after": str(RETRY_AFTER_S)},
+    503: {"retry-after": str(RETRY_AFTER_S)},
+}
 _TITLES: Final = {
     400: "Bad request",
     404: "Not found",
@@ -77,7 +82,7 @@ class NotFound(RihlaError):
 
 
 def problem(status: int, code: str, detail: str, flaws: Iterable[Flaw] = ()) -> Response:
-    """A problem as a response; 429 and 503 say when to come again."""
+    """A problem as a response."""
     body: dict[str, Any] = {
         "type": f"urn:rihla:problem:{code}",
         "title": _TITLES.get(status, "Error"),
@@ -87,8 +92,7 @@ def problem(status: int, code: str, detail: str, flaws: Iterable[Flaw] = ()) -> 
     }
     if errors := [flaw._asdict() for flaw in flaws][:MAX_ERRORS]:
         body |= {"pointer": errors[0]["pointer"], "errors": errors}
-    headers = {"retry-after": str(RETRY_AFTER_S)} if status in {429, 503} else None
-    return Response(msgspec.json.encode(body), status, headers, MEDIA_TYPE)
+    return Response(msgspec.json.encode(body), status, _HEADERS.get(status), MEDIA_TYPE)
 
 
 def pointer_of(location: Iterable[str | int]) -> str:

@@ -25,7 +25,7 @@ NOW = 1_786_440_600_000_000
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
-ITEM_IDS = tuple(f"sku-{n}" for n in range(1, 9)) + ("post-1", "post-2", "çay/🫖", "action-1")
+ITEM_IDS = (*(f"sku-{n}" for n in range(1, 9)), "post-1", "post-2", "çay/🫖", "action-1")
 
 
 def kind_of(item_id: str) -> str:
@@ -51,9 +51,14 @@ def arrays(item_ids: tuple[str, ...] = ITEM_IDS) -> dict[str, np.ndarray]:
         "items.price_minor": np.full(n, 1000, np.int64),
         "items.locale": np.full(n, -1, np.int32),
         "items.stages": np.zeros(n, np.uint8),
-        **{"items.id_bytes": ids, "items.id_at": id_at, "items.title_bytes": titles, "items.title_at": title_at},
-        **{"items.categories_bytes": categories, "items.categories_at": categories_at},
-        **{"items.locales_bytes": locales, "items.locales_at": locales_at},
+        "items.id_bytes": ids,
+        "items.id_at": id_at,
+        "items.title_bytes": titles,
+        "items.title_at": title_at,
+        "items.categories_bytes": categories,
+        "items.categories_at": categories_at,
+        "items.locales_bytes": locales,
+        "items.locales_at": locales_at,
         "popular.context": np.array([[kind, -1] for kind in range(len(KINDS))], np.int32),
         "popular.indptr": np.cumsum([0, *map(len, popular)]).astype(np.int64),
         "popular.item_idx": np.array([row[i] for found in popular for i in found], np.int32),
@@ -114,7 +119,7 @@ class OwnStore:
     def start(self) -> None:
         self.embedded.prepare()
         command = [sys.executable, "-m", "service.embedded", str(self.embedded.directory)]
-        self._process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()})
+        self._process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
         until(self.embedded.answers)
 
     def kill(self) -> None:

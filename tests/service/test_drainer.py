@@ -16,7 +16,7 @@ from service.store import keys
 from service.store.clients import BACKGROUND, redis_client
 from service.store.drain import DrainStore, Range, after
 from service.store.items import ItemStore
-from tests.service.shop import NOW, event
+from tests.service.shop import event
 
 
 class Crash(Exception):
@@ -195,7 +195,6 @@ def test_equal_ranges_have_equal_names_and_others_others():
 
 def test_a_decision_has_the_columns_of_its_file():
     assert tuple(DECISION_COLUMNS) == Decision.__struct_fields__ == tuple(DECISIONS.names)
-    assert NOW
 
 
 def test_training_reads_what_the_drainer_wrote(with_service, settings, tmp_path):

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from features.events import Line
-from features.journey import Journey
 from service.ingest_events import Turn
 from service.store import keys
 from tests.service.conftest import calling
@@ -166,8 +165,7 @@ def test_the_clock_and_events_keep_who_stands_where(with_service, redis_client):
     async def body(caller):
         await caller.send(event("e-1"), event("e-2"))
         await caller.send(event("o-1", type="purchase"))
-        where = caller.program.customers.keys_of("c-1")
-        return where
+        return caller.program.customers.keys_of("c-1")
 
     where = with_service(body)
     members = {

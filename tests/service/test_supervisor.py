@@ -21,7 +21,11 @@ from service.supervisor import check_port, locked
 from tests.service.shop import ITEM_IDS, bundle, event, publish, until
 
 HEAVY = {"mlflow", "lightgbm", "sklearn", "pandas", "matplotlib", "scipy", "duckdb", "ibis", "pyarrow"}
-SERVE = "from features.settings import load_settings; from service.supervisor import run; raise SystemExit(run(load_settings()))"
+SERVE = """
+from features.settings import load_settings
+from service.supervisor import run
+raise SystemExit(run(load_settings()))
+"""
 
 
 def free_port() -> int:
@@ -41,7 +45,7 @@ class Served:
         with (home / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SERVE],
-                env={**os.environ, **environment, "PYTHONPATH": os.getcwd()},
+                env={**os.environ, **environment, "PYTHONPATH": str(Path.cwd())},
                 stderr=log,
             )
         until(self.is_ready)

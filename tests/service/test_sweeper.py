@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
 from service.clock import wall_clock
@@ -88,4 +86,3 @@ def test_many_are_swept_at_once(with_service):
         return [await swept(caller, 15), await swept(caller, 15)]
 
     assert with_service(body) == [200, 0]
-    assert asyncio.iscoroutinefunction(swept)
