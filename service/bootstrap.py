@@ -18,7 +18,7 @@ from service.ingest_events import IngestEvents
 from service.recommend import Recommend
 from service.serving import Serving
 from service.store.clients import BACKGROUND, READS, WRITES, redis_client
-from service.store.coalesced import Calls, Coalesced
+from service.store.coalesced import Calls
 from service.store.customers import Customers
 from service.store.decision_log import DecisionLog
 from service.store.functions import load_functions
@@ -76,7 +76,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         There is no ``redis_url``.
     """
     clients = _clients(settings)
-    calls = Calls(Coalesced(clients.reads), Coalesced(clients.writes))
+    calls = Calls.over(clients.reads, clients.writes)
     journey = Journey.load(settings.journey)
     serving = Serving(settings.home, journey, bytes.fromhex(settings.verify_key) if settings.verify_key else None)
     customers = Customers(calls, journey, Recently(clock), pepper_of(settings), settings.state_ttl_days)

@@ -25,9 +25,7 @@ DECISIONS: Final = Counter("rihla_decisions", "Decision records.", ["outcome"])
 BUNDLES: Final = Counter("rihla_bundles", "Bundles opened by a worker.", ["outcome"])
 DRAINED: Final = Counter("rihla_drained", "Records written to the log.", ["kind"])
 SWEPT: Final = Counter("rihla_stage_changes", "Stage changes made by the clock.", ["stage"])
-STORE_UP: Final = Gauge(
-    "rihla_store_up", "Whether the last call to the store was answered.", multiprocess_mode="livemin"
-)
+STORE_UP: Final = Gauge("rihla_store_up", "Whether the store answers.", ["calls"], multiprocess_mode="livemin")
 
 
 def render() -> bytes:

@@ -20,7 +20,7 @@ from service.metrics import SWEPT
 from service.process import run_process, wait
 from service.store import keys
 from service.store.clients import BACKGROUND, redis_client
-from service.store.coalesced import Calls, Coalesced
+from service.store.coalesced import Calls
 from service.store.customers import Change, Customers
 from service.store.due import due_members
 from service.store.recently import Recently
@@ -78,7 +78,7 @@ class Sweeper:
 async def sweep_for_ever(settings: Settings, stop: asyncio.Event) -> None:
     """Sweep every second, and at once again while there is much to do."""
     client = redis_client(settings.redis_url or "", BACKGROUND)
-    calls = Calls(Coalesced(client), Coalesced(client))
+    calls = Calls.patient(client)
     customers = Customers(
         calls, Journey.load(settings.journey), Recently(wall_clock), pepper_of(settings), settings.state_ttl_days
     )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from features.errors import StoreFull, StoreUnavailable
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long one kind of call may take, in seconds, and how often it is tried."""
+    """How long one kind of call may take, in seconds; ``retries`` is for whoever calls, the client has none."""
 
     connect_s: float
     answer_s: float
@@ -32,9 +31,14 @@ class Patience:
     max_connections: int
     retries: int
 
+    @property
+    def longest_s(self) -> float:
+        """Longest that a call without a retry can take."""
+        return self.pool_s + self.connect_s + self.answer_s
+
 
 READS: Final = Patience(connect_s=0.05, answer_s=0.05, pool_s=0.05, max_connections=64, retries=1)
-"""A slate is worth more now than complete: one retry, on a lost connection only, never on a time-out."""
+"""A slate is worth more now than complete: one retry, on a connection that was lost, never on a time-out."""
 WRITES: Final = Patience(connect_s=0.05, answer_s=0.1, pool_s=0.05, max_connections=64, retries=0)
 """Never repeated by the client: a write that timed out may have happened. Callers retry by ``event_id``."""
 BACKGROUND: Final = Patience(connect_s=1, answer_s=10, pool_s=1, max_connections=4, retries=0)
@@ -49,7 +53,7 @@ def redis_client(url: str, patience: Patience) -> Redis:
         timeout=patience.pool_s,
         socket_connect_timeout=patience.connect_s,
         socket_timeout=patience.answer_s,
-        retry=Retry(NoBackoff(), patience.retries, supported_errors=(RedisConnectionError,)),
+        retry=Retry(NoBackoff(), 0),  # a time-out while connecting would count as a lost connection and be repeated
         health_check_interval=15,
         protocol=3,
         client_name=f"rihla-{os.getpid()}",

@@ -9,11 +9,15 @@ carries an answer that nobody reads.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from service.store.clients import translation
+from features.errors import StoreUnavailable
+from service.store.breaker import Breaker
+from service.store.clients import BACKGROUND, READS, WRITES, Patience, translation
 from service.store.functions import is_missing, library
 
 if TYPE_CHECKING:
@@ -22,14 +26,17 @@ if TYPE_CHECKING:
 MAX_UNDER_WAY: Final = 2
 """Shipments at the same time: few, so that they are full; two, so that one that stalls does not hold up all."""
 MAX_COMMANDS: Final = 256
+QUICK_S: Final = 0.01
+"""A connection that fails sooner was lost before; one that fails later had a store behind it that does not answer."""
+LATE: Final = 2
 Waiting = tuple[tuple[Any, ...], "asyncio.Future[Any]"]
 
 
 class Coalesced:
-    """Gathers commands and ships them as pipelines over one client."""
+    """Gathers commands and ships them as pipelines over one client, while its breaker lets it."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, client: Redis, patience: Patience, breaker: Breaker) -> None:
+        self._client, self._patience, self._breaker = client, patience, breaker
         self._waiting: list[Waiting] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._is_scheduled = False
@@ -38,6 +45,9 @@ class Coalesced:
         """Answer of one command; awaiting it raises ``StoreUnavailable``, ``StoreFull``."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
+        if not self._breaker.allows():
+            _settle(future, StoreUnavailable("the store has not answered for a while"))
+            return future
         self._waiting.append((command, future))
         if not self._is_scheduled and len(self._under_way) < MAX_UNDER_WAY:
             self._is_scheduled = True
@@ -62,23 +72,27 @@ class Coalesced:
             self._ship()
 
     async def _send(self, batch: list[Waiting]) -> None:
+        started = time.monotonic()
         try:
-            answers = await self._answers([command for command, _ in batch])
+            answers = await self._answers([command for command, _ in batch], started)
         except (TimeoutError, RedisError, OSError) as error:
             answers = [error] * len(batch)
+            # A time-out that came far too late says that this process was busy, not that the store is away.
+            if time.monotonic() - started < LATE * self._patience.longest_s:
+                self._breaker.failed()
+        else:
+            self._breaker.succeeded()
         for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():
-                continue
-            if isinstance(answer, Exception):
-                future.set_exception(translation(answer))
-                future.exception()  # a caller that left does not have to look
-            else:
-                future.set_result(answer)
+            _settle(future, answer)
 
-    async def _answers(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        answers = await self._pipeline(commands)
-        missing = [row for row, answer in enumerate(answers) if is_missing(answer)]
-        if missing:
+    async def _answers(self, commands: list[tuple[Any, ...]], started: float) -> list[Any]:
+        try:
+            answers = await self._pipeline(commands)
+        except RedisConnectionError:
+            if not self._patience.retries or time.monotonic() - started > QUICK_S:
+                raise
+            answers = await self._pipeline(commands)
+        if missing := [row for row, answer in enumerate(answers) if is_missing(answer)]:
             await self._client.function_load(library(), replace=True)
             again = await self._pipeline([commands[row] for row in missing])
             for row, answer in zip(missing, again, strict=True):
@@ -92,8 +106,29 @@ class Coalesced:
         return await pipeline.execute(raise_on_error=False)
 
 
+def _settle(future: asyncio.Future[Any], answer: Any) -> None:
+    if future.done():  # its caller has left
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer if isinstance(answer, StoreUnavailable) else translation(answer))
+        future.exception()  # a caller that leaves now does not have to look
+    else:
+        future.set_result(answer)
+
+
 class Calls(NamedTuple):
     """The two ways to the store: short patience for reads, longer for writes."""
 
     reads: Coalesced
     writes: Coalesced
+
+    @classmethod
+    def over(cls, reads: Redis, writes: Redis) -> Calls:
+        """What requests use."""
+        return cls(Coalesced(reads, READS, Breaker("reads")), Coalesced(writes, WRITES, Breaker("writes")))
+
+    @classmethod
+    def patient(cls, client: Redis) -> Calls:
+        """What works behind them, over one client."""
+        calls = Coalesced(client, BACKGROUND, Breaker("background"))
+        return cls(calls, calls)

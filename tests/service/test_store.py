@@ -12,8 +12,9 @@ from features.errors import StoreUnavailable
 from features.ids import customer_key
 from features.journey import Journey
 from service.store import keys
+from service.store.breaker import FAILURES, PROBE_EVERY_S, Breaker
 from service.store.clients import READS, WRITES, redis_client
-from service.store.coalesced import Coalesced
+from service.store.coalesced import Calls, Coalesced
 from service.store.codec import SeenEvents, StateCodec, UnreadableState, body_digest, event_digest
 from service.store.recently import MAX_AGE_US, Recently
 from tests.service.shop import NOW, SECOND
@@ -26,7 +27,7 @@ def test_an_answer_never_reaches_another_caller_however_many_leave(settings):
 
     async def body():
         client = redis_client(settings.redis_url, WRITES)
-        calls, dice = Coalesced(client), random.Random(7)
+        calls, dice = Calls.over(client, client).writes, random.Random(7)
         await asyncio.gather(*(calls.call("SET", f"k-{n}", n) for n in range(64)))
 
         async def ask(n):
@@ -61,7 +62,7 @@ def test_a_store_that_is_not_there_is_told_at_once(tmp_path, patience):
         client = redis_client(f"unix://{tmp_path}/none.sock", patience)
         started = time.perf_counter()
         with pytest.raises(StoreUnavailable):
-            await Coalesced(client).call("GET", "k")
+            await Coalesced(client, patience, Breaker("reads")).call("GET", "k")
         await client.aclose()
         return time.perf_counter() - started
 
@@ -127,3 +128,20 @@ def test_what_was_seen_recently_is_bounded_in_number_and_age():
     assert recently.get("c") is None
     recently.put("c", None)
     assert recently.get("c") is None
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_lets_one_probe_through_at_a_time():
+    now = [0.0]
+    breaker = Breaker("reads", lambda: now[0])
+    for _ in range(FAILURES - 1):
+        breaker.failed()
+    breaker.succeeded()
+    assert breaker.allows()
+    for _ in range(FAILURES):
+        assert breaker.allows()
+        breaker.failed()
+    assert [breaker.allows() for _ in range(3)] == [False] * 3
+    now[0] += PROBE_EVERY_S
+    assert [breaker.allows() for _ in range(3)] == [True, False, False]
+    breaker.succeeded()
+    assert [breaker.allows() for _ in range(3)] == [True] * 3
