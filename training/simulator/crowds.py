@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from features.events import DAY_US
-from training.simulator.days import Crowd, live
+from training.simulator.days import live
 from training.simulator.journal import NOBODY
 from training.simulator.talk import talk
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.simulator.customer import People
+    from training.simulator.life import Crowd
     from training.simulator.world import World
 
 MAX_PEOPLE: Final = 60_000
@@ -45,8 +45,7 @@ class Part:
 
 def crowds(world: World, n_events: int, progress: Callable[[float], None] | None = None) -> Iterator[Part]:
     """Groups of people until their events are ``n_events``; those of the last are cut off where it is reached."""
-    days = round((world.end - world.start) / DAY_US)
-    n_talk, n_people, rate = int(TALK_SHARE * n_events), 0, _events_a_person(days)
+    n_talk, n_people, rate = int(TALK_SHARE * n_events), 0, _events_a_person(world.n_days)
     missing, group = n_events - n_talk, 0
     while missing > 0:
         n = int(np.clip(np.ceil(MARGIN * missing / rate) + 2, 2, MAX_PEOPLE))

@@ -69,7 +69,7 @@ class Deeds:
     def _reorder(self, visits: Visits, at: Ints) -> None:
         """What is used up first goes into the cart again."""
         who = visits.who[at]
-        item = self.truth.state.home[who, self.truth.state.runs_out[who].argmin(axis=1)]
+        item = self.truth.used_up_first(who)
         there = np.isfinite(self.front.heat[item]) & (visits.n_in_cart[at] < CART_SIZE)
         there &= ~(visits.cart[at] == item[:, None]).any(axis=1)
         self.front.put_in_cart(visits, at[there], item[there])

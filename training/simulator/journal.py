@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,16 +35,21 @@ _BLANK: Final = np.array((NOBODY, 0, 0, -1, 0, -1, 0, -1, 0, -1, -1, -1, 0, 0, 0
 class Journal:
     """Lines in the order in which they were told, numbered by event.
 
+    Parameters
+    ----------
+    counters : Counter, optional
+        The numbers given out so far, where a journal goes on from another.
+
     Attributes
     ----------
     texts : list of str
         The property texts that lines point to; the first is the empty object.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counter[str] | None = None) -> None:
         self.texts = ["{}"]
+        self.counters: Counter[str] = Counter() if counters is None else counters
         self._parts: list[NDArray[Any]] = []
-        self._n_events = 0
 
     def tell(self, kind: EventType, n: int, *, texts: str | Sequence[str] | None = None, **columns: Any) -> None:
         """Add ``n`` lines of a type; ``columns`` are fields of :data:`LINE`, each one value or ``n``.
@@ -58,15 +64,15 @@ class Journal:
         for name, value in columns.items():
             part[name] = value
         if "event" not in columns:
-            part["event"] = self.number(n)
+            part["event"] = self.number("event", n)
         if texts is not None:
             part["properties"] = self._keep(texts)
         self._parts.append(part)
 
-    def number(self, n: int) -> NDArray[np.int64]:
-        """``n`` event numbers that nobody has."""
-        self._n_events += n
-        return np.arange(self._n_events - n, self._n_events)
+    def number(self, what: str, n: int) -> NDArray[np.int64]:
+        """``n`` numbers of a kind (event, session, slate, order, ticket) that nobody has."""
+        self.counters[what] += n
+        return np.arange(self.counters[what] - n, self.counters[what])
 
     def lines(self) -> NDArray[Any]:
         """Everything told, a record a line."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.simulator.customer import People
+    from training.simulator.journal import Journal
     from training.simulator.truth import Truth
     from training.simulator.world import Floats, Ints, World
 
@@ -20,13 +21,25 @@ NEED, GOOD_DELIVERY, BAD_DELIVERY, HELP = range(4)
 NEWS: Final = np.dtype([("day", "f4"), ("kind", "i1"), ("who", "i4"), ("leaf", "i4"), ("level", "f4")])
 """Something that will happen to a person on a sim-day; ``leaf`` and ``level`` belong to needs."""
 
+PLEASED: Final = 0.12
+LET_DOWN: Final = 0.3
+HELPED: Final = 0.1
+"""What a good delivery, a bad one and help do to trust, as a share of what there is to gain or lose."""
 REPLENISH_LEVEL: Final = 1.5
-COMPLEMENT_LEVEL: Final = 1.9
+COMPLEMENT_LEVEL: Final = 2.6
 LEAD_DAYS: Final = 2.5
 AWARENESS_HALF_LIFE_DAYS: Final = 22.0
 N_STAPLES: Final = 2
 LASTING_DAYS: Final = 90.0
 """So long a lasting thing keeps its owner from needing another of its category."""
+
+
+class Crowd(NamedTuple):
+    """A group of people at a moment, what will happen to them, and what is told of them so far."""
+
+    truth: Truth
+    agenda: Agenda
+    journal: Journal
 
 
 class Agenda:
@@ -43,6 +56,12 @@ class Agenda:
         days = np.floor(news["day"]).astype(np.int64)
         for first, last in _runs(days):
             self._days.setdefault(int(days[first]), []).append(news[first:last])
+
+    def copy(self) -> Agenda:
+        """The same agenda, to be worked off on its own."""
+        twin = Agenda()
+        twin._days = {day: parts.copy() for day, parts in self._days.items()}
+        return twin
 
     def due(self, day: int) -> NDArray[Any]:
         """What happens on a sim-day or was left from an earlier one; it is taken off the agenda."""
@@ -63,9 +82,9 @@ def happen(truth: Truth, news: NDArray[Any]) -> None:
     kind, who = news["kind"], news["who"]
     wake(truth, news[kind == NEED])
     good, bad, helped = (who[kind == k] for k in (GOOD_DELIVERY, BAD_DELIVERY, HELP))
-    state.trust[good] += 0.12 * (1 - state.trust[good])
-    state.trust[bad] *= 0.7
-    state.trust[helped] += 0.1 * (1 - state.trust[helped])
+    state.trust[good] += PLEASED * (1 - state.trust[good])
+    state.trust[bad] *= 1 - LET_DOWN
+    state.trust[helped] += HELPED * (1 - state.trust[helped])
     state.is_in_trouble[bad] = True
     state.is_in_trouble[helped] = False
     came = np.concatenate([good, bad])
@@ -116,14 +135,17 @@ def visits_a_day(truth: Truth, day: float) -> Floats:
     return np.where(people.arrival < day, people.activity * pull * season, 0).astype(np.float32)
 
 
-def plan_needs(world: World, people: People, agenda: Agenda, rng: Generator, days: float) -> None:
-    """Needs arise by chance, more often in what people like and in its season; most first visits have one."""
-    since = np.maximum(people.arrival, 0)
+def plan_needs(world: World, people: People, agenda: Agenda, rng: Generator, first: float, last: float) -> None:
+    """Needs arise by chance from one sim-day to another, more often in what people like and in its season.
+
+    Most of those who come for the first time have one.
+    """
+    since = np.maximum(people.arrival, first)
     per_day = np.asarray(NEEDS_A_DAY)[people.habit]
-    n = rng.poisson(per_day * np.maximum(days - since, 0))
+    n = rng.poisson(per_day * np.maximum(last - since, 0))
     who = np.repeat(np.arange(len(people), dtype=np.int32), n)
-    day = rng.uniform(since[who], days) if len(who) else np.empty(0)
-    newly = np.flatnonzero((people.arrival >= 0) & (rng.random(len(people)) < 0.6)).astype(np.int32)
+    day = rng.uniform(since[who], last)
+    newly = np.flatnonzero((people.arrival >= first) & (rng.random(len(people)) < 0.6)).astype(np.int32)
     who, day = np.concatenate([who, newly]), np.concatenate([day, since[newly]])
     leaf = liked_leaf(people, who, rng)
     out_of_season = rng.random(len(who)) > _season(world, leaf, day)

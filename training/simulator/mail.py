@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from features.events import Consent, EventType, canonical
+from features.events import DAY_US, Consent, EventType, canonical
 from training.simulator.journal import KNOWN
 from training.simulator.truth import sigmoid
 from training.simulator.visits import EMAIL
@@ -30,11 +30,12 @@ class Clicks(NamedTuple):
     at: Longs
 
 
-def send(truth: Truth, journal: Journal, rng: Generator, base: int, day: int) -> Clicks:
-    """The letters of the sim-day that begins at ``base``; returns the clicks that lead to the shop."""
+def send(truth: Truth, journal: Journal, rng: Generator, day: int) -> Clicks:
+    """The letters of a sim-day; returns the clicks that lead to the shop."""
     state = truth.state
     who = np.flatnonzero(state.is_subscribed & (rng.random(len(state)) < LETTERS_A_DAY)).astype(np.int32)
-    at = base + SEND_HOUR * HOUR_US + rng.integers(0, HOUR_US, len(who))
+    base = truth.world.start + day * DAY_US
+    at = base + (SEND_HOUR * HOUR_US - base) % DAY_US + rng.integers(0, HOUR_US, len(who))
     bounces = rng.random(len(who)) < 0.004
     text = canonical({"campaign": f"letter-{day:03d}"})
     _tell(truth, journal, EventType.MESSAGE_BOUNCE, who[bounces], at[bounces], text)
@@ -49,7 +50,7 @@ def _open(truth: Truth, journal: Journal, rng: Generator, letters: Clicks, text:
     state, who = truth.state, letters.who
     opened = rng.random(len(who)) < sigmoid(-1.6 + 2.5 * state.trust[who] - 0.5 * (state.fatigue[who] - 1))
     leaves = rng.random(len(who)) < 0.003 * state.fatigue[who]
-    who, at, leaves = who[opened], letters.at[opened] + _hours(rng, int(opened.sum()), 3), leaves[opened]
+    who, at, leaves = who[opened], letters.at[opened] + _hours(rng, int(opened.sum())), leaves[opened]
     _tell(truth, journal, EventType.MESSAGE_OPEN, who, at, text)
     state.awareness[who] = np.maximum(state.awareness[who], 0.7)
     _unsubscribe(truth, journal, who[leaves], at[leaves] + 5_000_000, text)
@@ -70,5 +71,6 @@ def _tell(truth: Truth, journal: Journal, kind: EventType, who: Ints, at: Any, t
     journal.tell(kind, len(who), texts=text, **columns)
 
 
-def _hours(rng: Generator, n: int, mean: float) -> Longs:
-    return (np.minimum(rng.exponential(mean, n), 14) * HOUR_US).astype(np.int64)
+def _hours(rng: Generator, n: int) -> Longs:
+    # Opened on the sim-day or a little later, so that what is offered then is still what a click finds.
+    return np.asarray(np.minimum(rng.exponential(1.5, n), 4) * HOUR_US, np.int64)

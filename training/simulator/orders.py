@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from training.simulator.journal import Journal
-    from training.simulator.life import Agenda
-    from training.simulator.truth import Truth
+    from training.simulator.life import Crowd
     from training.simulator.visits import Visits
     from training.simulator.world import Codes, Ints, Longs
 
 HOUR_US: Final = 3_600_000_000
 GOES_BADLY: Final = 0.09
+MORE_UNITS: Final = 0.2
+"""Units beyond the first, on average, of what is used up."""
 TOPICS: Final = ("delivery", "product", "billing", "account")
 """What support is asked about; the first when a delivery went badly."""
 
@@ -65,10 +65,9 @@ class Placed:
 class Orders:
     """Takes orders and tells their story to the end."""
 
-    def __init__(self, truth: Truth, journal: Journal, agenda: Agenda, rng: Generator) -> None:
-        self.truth, self.journal, self.agenda, self.rng = truth, journal, agenda, rng
-        self.n_orders = 0
-        self.n_tickets = 0
+    def __init__(self, crowd: Crowd, rng: Generator) -> None:
+        self.truth, self.agenda, self.journal = crowd
+        self.rng = rng
 
     def take(self, visits: Visits, at: Ints) -> Placed:
         """Order the carts of the visits ``at``; what follows is told and planned at once."""
@@ -111,8 +110,7 @@ class Orders:
         order, place = np.nonzero(visits.cart[at] >= 0)
         item = visits.cart[at[order], place]
         lasts = self.truth.world.cycle[item] == 0
-        number = self.n_orders + np.arange(len(at))
-        self.n_orders += len(at)
+        number = self.journal.number("order", len(at))
         return Placed(
             who=visits.who[at],
             at=visits.clock[at] + 20_000_000,
@@ -122,7 +120,7 @@ class Orders:
             number=number,
             order=order,
             item=item,
-            quantity=np.where(lasts, 1, 1 + self.rng.poisson(0.2, len(item))).astype(np.int32),
+            quantity=np.where(lasts, 1, 1 + self.rng.poisson(MORE_UNITS, len(item))).astype(np.int32),
         )
 
     def _bring_home(self, placed: Placed) -> None:
@@ -208,7 +206,7 @@ class Orders:
         order = placed.order[lines]
         late = np.broadcast_to(np.asarray(delay, np.float64), len(placed.who))[order]
         columns = {**placed.columns(order, late), **self._goods(placed, lines), "line_no": placed.line_no[lines]}
-        columns["event"] = self.journal.number(len(placed.who))[order]
+        columns["event"] = self.journal.number("event", len(placed.who))[order]
         if session is not None:
             columns["session"] = session[order]
         self.journal.tell(kind, len(lines), texts=[texts[row] for row in order], **columns)
@@ -226,8 +224,7 @@ class Orders:
     def _ticket(self, columns: dict[str, Any], topic: NDArray[Any]) -> None:
         n = len(topic)
         channel = self.rng.choice(["chat", "email", "phone"], n, p=(0.5, 0.3, 0.2))
-        names = [f"t-{self.n_tickets + row:07d}" for row in range(n)]
-        self.n_tickets += n
+        names = [f"t-{number:07d}" for number in self.journal.number("ticket", n).tolist()]
         facts = zip(names, channel.tolist(), [TOPICS[row] for row in topic], strict=True)
         texts = [canonical({"ticket_id": name, "channel": by, "topic": what}) for name, by, what in facts]
         columns["channel"] = np.where(channel == "phone", PHONE, np.where(channel == "email", EMAIL, 0))

@@ -12,7 +12,8 @@ from training.simulator.customer import NOWHERE
 from training.simulator.deeds import Deeds
 from training.simulator.journal import KNOWN, SECOND_DEVICE, VISITOR
 from training.simulator.life import NEED, draw, wake_now
-from training.simulator.truth import INSPIRED, first_click
+from training.simulator.orders import Orders
+from training.simulator.truth import INSPIRED, TAKEN_OUT, first_click
 from training.simulator.visits import APP, CART_SIZE, PHONE, SOCIAL, Teller
 from training.simulator.world import ACTION, CONTENT, PRODUCT
 
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from training.simulator.journal import Journal
-    from training.simulator.life import Agenda
-    from training.simulator.orders import Orders
-    from training.simulator.truth import Truth
+    from training.simulator.life import Crowd
     from training.simulator.visits import Visits
     from training.simulator.world import Flags, Floats, Ints
 
@@ -47,23 +45,21 @@ class Storefront:
 
     Parameters
     ----------
-    truth, journal, agenda
-        The people and their world, what is told of them, and what will happen to them.
-    orders : Orders
-        Takes the carts that are ordered.
+    crowd : Crowd
+        Those who may come.
     rng : Generator
+    day : float
+        Sim-day.
+    heat : float32, shape (n_items,)
+        What is offered on it, as of :meth:`World.heat`.
     """
 
-    def __init__(self, truth: Truth, journal: Journal, agenda: Agenda, orders: Orders, rng: Generator) -> None:
-        self.truth, self.journal, self.agenda, self.orders, self.rng = truth, journal, agenda, orders, rng
-        self.teller = Teller(truth, journal, rng)
+    def __init__(self, crowd: Crowd, rng: Generator, day: float, heat: Floats) -> None:
+        self.truth, self.agenda, self.journal = crowd
+        self.rng, self.day, self.heat = rng, day, heat
+        self.orders = Orders(crowd, rng)
+        self.teller = Teller(self.truth, self.journal, rng)
         self.deeds = Deeds(self)
-        self.n_slates = 0
-        self.open(0.0)
-
-    def open(self, day: float) -> None:
-        """Put out what is offered on a sim-day."""
-        self.day, self.heat = day, self.truth.world.heat(day)
 
     def receive(self, visits: Visits) -> None:
         """Everything that happens in a group of visits."""
@@ -74,7 +70,6 @@ class Storefront:
         self.land(visits, online)
         self.show_slates(visits, online[self.chance(online) < SLATE_SHARE])
         self.deeds.on_their_own(visits, online)
-        self.deeds.make_accounts(visits, online)
         self.browse(visits, online)
         self.check_out(visits, online)
 
@@ -100,7 +95,6 @@ class Storefront:
     def land(self, visits: Visits, at: Ints) -> None:
         """The first seconds: who they are, a page, a search or a list, the cart of last time."""
         self._greet(visits, at)
-        self._log_in_elsewhere(visits, at)
         need = np.minimum(self.truth.need(visits.who[at], visits.leaf[at], self.day), 1)
         self._some(EventType.PAGE_VIEW, visits, at, 0.6)
         self._some(EventType.SEARCH, visits, at, 0.15 + 0.3 * need)
@@ -113,8 +107,7 @@ class Storefront:
         if not len(at):
             return
         slates = logging_policy.choose(self.truth.world.renown(self.heat), len(at), N_SLOTS, self.rng)
-        number = self.n_slates + np.arange(len(at))
-        self.n_slates += len(at)
+        number = self.journal.number("slate", len(at))
         for slot in range(slates.items.shape[1]):
             texts = [_slot_text(p) for p in slates.propensity[:, slot].tolist()]
             columns = {"item": slates.items[:, slot], "slate": number, "rank": slot + 1}
@@ -125,7 +118,8 @@ class Storefront:
         """The first item that pleases in each slate is clicked, and leads on."""
         chance = first_click(self.truth.click(visits.who[at], slates, self.heat, self.day))
         slot = (np.cumsum(chance, axis=1) <= self.rng.random((len(at), 1))).sum(axis=1)
-        did = np.flatnonzero(slot < slates.shape[1])
+        did, silent = np.flatnonzero(slot < slates.shape[1]), np.flatnonzero(slot == slates.shape[1])
+        self.truth.annoy(visits.who[at[silent]], slates[silent])
         items = slates[did, slot[did]]
         columns = {"item": items, "slate": number[did], "rank": slot[did] + 1}
         self.teller.tell(EventType.SLATE_CLICK, visits, at[did], seconds=6, **columns)
@@ -184,9 +178,11 @@ class Storefront:
             self._some(kind, visits, at, share * gave, item=items)
 
     def check_out(self, visits: Visits, at: Ints) -> None:
-        """Full carts are ordered, or left for another day."""
+        """The end of a visit: some log in or make an account; full carts are ordered, or left for another day."""
+        self._log_in_elsewhere(visits, at)
+        self.deeds.make_accounts(visits, at)
         full = at[visits.n_in_cart[at] > 0]
-        self._take_out(visits, full[self.chance(full) < 0.12])
+        self._take_out(visits, full[self.chance(full) < TAKEN_OUT])
         full = full[visits.n_in_cart[full] > 0]
         self._some(EventType.CART_VIEW, visits, full, 0.6)
         self.truth.state.parked[visits.who[full]] = visits.cart[full, 0]

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.events import DAY_US, LATE_AFTER_US, SCHEMA_VERSION, TRUST_LEVELS, Line
-from features.ids import key64
 from features.state import CHANNELS
 from training.log import SCHEMA
 from training.simulator.journal import KNOWN, SECOND_DEVICE, TYPES, VISITOR
@@ -67,12 +66,37 @@ def to_table(lines: NDArray[Any], texts: list[str], names: Names, rng: Generator
     return pa.table([arrays[name] for name in SCHEMA.names], SCHEMA)
 
 
-def to_lines(table: pa.Table) -> list[Line]:
-    """Rows of a small table as the service's events."""
-    whole = table
-    for name in ("occurred_at", "received_at"):
-        whole = whole.set_column(whole.schema.get_field_index(name), name, whole[name].cast(pa.int64()))
-    return [Line(**row) for row in whole.drop_columns(["day"]).to_pylist()]
+def to_lines(lines: NDArray[Any], texts: list[str], names: Names) -> list[Line]:
+    """A few lines as events that arrive at once; equal to the rows of :func:`to_table` otherwise."""
+    ids = anonymous_ids(names.people, lines["who"], lines["alias"])
+    facts = zip(lines, ids, strict=True)
+    return [_line(record, name, texts, names) for record, name in facts]
+
+
+def _line(record: Any, anonymous_id: str, texts: list[str], names: Names) -> Line:
+    world, item, has_amount = names.world, int(record["item"]), record["amount"] >= 0
+    is_known = record["alias"] == KNOWN
+    return Line(
+        event_id=f"sim{names.prefix}-{record['event']}",
+        line_no=int(record["line_no"]),
+        customer_id=known_id(names.people.number[record["who"]]) if is_known else anonymous_id,
+        type=str(TYPES[record["type"]]),
+        item_id=world.items[item].item_id if item >= 0 else None,
+        item_key=int(world.item_keys[item]) if item >= 0 else None,
+        cat_key=int(world.cat_keys[item]) if item >= 0 else None,
+        occurred_at=int(record["at"]),
+        received_at=int(record["at"]),
+        session_id=f"ses{names.prefix}-{record['session']}" if record["session"] >= 0 else None,
+        slate_id=f"slate{names.prefix}-{record['slate']}" if record["slate"] >= 0 else None,
+        rank=int(record["rank"]) if record["rank"] >= 0 else None,
+        channel=CHANNELS[record["channel"]],
+        amount_minor=int(record["amount"]) if has_amount else None,
+        currency=world.currency if has_amount else None,
+        quantity=int(record["quantity"]) or None,
+        consent=int(record["consent"]),
+        source=SOURCE,
+        properties=texts[record["properties"]],
+    )
 
 
 def customer_ids(people: People) -> list[list[str]]:
@@ -98,12 +122,10 @@ def _ids(lines: NDArray[Any], names: Names) -> dict[str, Any]:
 
 def _goods(lines: NDArray[Any], world: World) -> dict[str, Any]:
     item, has_amount = lines["item"], lines["amount"] >= 0
-    item_keys = np.array([key64(entry.item_id) for entry in world.items], np.int64)
-    cat_keys = np.array([key64(entry.category or "") for entry in world.items], np.int64)
     return {
         "item_id": _named(item, [entry.item_id for entry in world.items]),
-        "item_key": _unless(item_keys[item], item < 0),
-        "cat_key": _unless(cat_keys[item], item < 0),
+        "item_key": _unless(world.item_keys[item], item < 0),
+        "cat_key": _unless(world.cat_keys[item], item < 0),
         "amount_minor": _unless(lines["amount"], ~has_amount),
         "currency": _named(np.where(has_amount, 0, -1), [world.currency]),
         "quantity": _unless(lines["quantity"], lines["quantity"] == 0),

@@ -24,8 +24,7 @@ LOUDER: Final = 1.5
 
 def talk(world: World, rng: Generator, journal: Journal, n: int) -> None:
     """Tell ``n`` events without a customer, spread over the simulated days."""
-    days = round((world.end - world.start) / DAY_US)
-    of_day = rng.multinomial(n, np.full(days, 1 / days))
+    of_day = rng.multinomial(n, np.full(world.n_days, 1 / world.n_days))
     for day in np.flatnonzero(of_day).tolist():
         weight = np.exp(np.where(world.kind == ACTION, -np.inf, LOUDER * world.renown(world.heat(day))))
         item = rng.choice(world.n_items, of_day[day], p=weight / weight.sum())

@@ -35,9 +35,12 @@ if TYPE_CHECKING:
     from training.simulator.world import Floats, Ints, World
 
 N_ACTIONS: Final = 6
+ANNOYED: Final = 0.03
 READ_TRUST: Final = 0.035
 READ_KNOWLEDGE: Final = 0.3
-INSPIRED: Final = 0.16
+TAKEN_OUT: Final = 0.12
+"""Chance that the last item of a cart is taken out before checkout."""
+INSPIRED: Final = 0.1
 """Chance that a fitting read wakes a need within days."""
 
 
@@ -95,10 +98,10 @@ class Truth:
     def cart(self, who: Ints, items: Ints, day: float) -> Floats:
         """Chance that a product goes into the cart when it is viewed."""
         leaf = self.world.leaf[items]
-        logit = -7.7 + 3.0 * self.need(who, leaf, day) + 0.8 * self.match(who, items)
+        logit = -8.0 + 2.4 * self.need(who, leaf, day) + 0.8 * self.match(who, items)
         logit += 1.2 * self.state.knowledge[who[:, None], leaf] + 1.6 * (self.state.trust[who][:, None] - 0.5)
-        logit += 1.5 * self.habit(who, items) - 0.6 * self.cost(who, items)
-        return sigmoid(logit)
+        logit += 1.8 * self.habit(who, items) - 0.6 * self.cost(who, items)
+        return sigmoid(logit + 0.3 * self.world.appeal[items])
 
     def order(self, who: Ints) -> Floats:
         """Chance that a full cart is ordered; shape (n,)."""
@@ -127,6 +130,10 @@ class Truth:
         fit[:, REORDER] = np.where((low > -4) & (low < 30), 3.2, -4)
         return fit
 
+    def used_up_first(self, who: Ints) -> Ints:
+        """The item at home that is used up before any other; -1 for none; shape (n,)."""
+        return np.asarray(self.state.home[who, self.state.runs_out[who].argmin(axis=1)])
+
     def read(self, who: Ints, items: Ints, day: float) -> Floats:
         """Reading changes them: trust and knowledge grow; returns what each read gave, shape (n,)."""
         gave = self.relevance(who, items[:, None], day)[:, 0]
@@ -136,6 +143,16 @@ class Truth:
         state.has_read[who, 1:] = state.has_read[who, :-1]
         state.has_read[who, 0] = items
         return gave
+
+    def annoy(self, who: Ints, slates: Ints) -> None:
+        """A slate that pleased nobody costs trust where it showed what is at home or was read already."""
+        trust = self.state.trust
+        trust[who] *= 1 - ANNOYED * self.stale_share(who, slates)
+
+    def stale_share(self, who: Ints, slates: Ints) -> Floats:
+        """Share of each slate that shows what is at home already, or was read; shape (n,)."""
+        stale = (self.habit(who, slates) < 0) | self.has_read(who, slates)
+        return np.asarray(stale.mean(axis=1), np.float32)
 
     def _product_logit(self, who: Ints, items: Ints, heat: Floats, day: float) -> Floats:
         leaf = self.world.leaf[items]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.events import DAY_US
+from features.ids import key64
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,9 +112,31 @@ class World:
         return len(self.leaf_weight)
 
     @property
+    def n_days(self) -> int:
+        """Length of the simulated time."""
+        return round((self.end - self.start) / DAY_US)
+
+    @property
     def currency(self) -> str:
         """The one currency of every price."""
         return self.items[0].currency or ""
+
+    @functools.cached_property
+    def leaf_margin(self) -> Floats:
+        """Mean margin of the products of each category, minor units; shape (n_leaves,)."""
+        goods = self.kind == PRODUCT
+        total = np.bincount(self.leaf[goods], self.margin[goods], self.n_leaves)
+        return np.asarray(total / np.bincount(self.leaf[goods], minlength=self.n_leaves), np.float32)
+
+    @functools.cached_property
+    def item_keys(self) -> Longs:
+        """``item_key`` of each item."""
+        return np.array([key64(item.item_id) for item in self.items], np.int64)
+
+    @functools.cached_property
+    def cat_keys(self) -> Longs:
+        """``cat_key`` of each item's category."""
+        return np.array([key64(item.category or "") for item in self.items], np.int64)
 
     @functools.cached_property
     def row_of(self) -> dict[str, int]:
