@@ -100,6 +100,12 @@ def histories(draw, customers=("anna",), max_size=25):
     return found
 
 
+def further_line(line: Line, before: Line) -> Line:
+    """A line as the next one of the event of another line."""
+    shared = {name: getattr(before, name) for name in ("event_id", "type", "occurred_at", "customer_id", "late")}
+    return _replace(line, **shared, line_no=before.line_no + 1)
+
+
 def _replace(line: Line, **changes) -> Line:
     return Line(**{name: changes.get(name, getattr(line, name)) for name in line.__struct_fields__})
 

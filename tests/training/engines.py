@@ -12,7 +12,7 @@ from features.events import COLUMNS, DAY_US, EventType, Line, canonical
 from features.ids import key64
 from features.state import CHANNELS
 from features.state_table import StateTable
-from tests.features.histories import N_DAYS, ODD_VALUES, SCHEMA, START_US, histories, state_of, times
+from tests.features.histories import N_DAYS, ODD_VALUES, SCHEMA, START_US, further_line, histories, state_of, times
 
 CUSTOMERS = ("anna", "Ömer", "مريم")
 ARROW_TYPES = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
@@ -44,7 +44,7 @@ def log_table(lines: list[Line]) -> pa.Table:
 
 def made_up(n: int, random: Random) -> list[Line]:
     """A log of ``n`` lines, as odd as the generated ones, for an engine that is too slow for many examples."""
-    found = []
+    found: list[Line] = []
     for number in range(n):
         occurred_at = START_US + random.randrange(N_DAYS) * DAY_US + random.choice([0, 1, DAY_US // 2, DAY_US - 1])
         names = random.sample(["full", "note", "locale", "segment"], random.randrange(4))
@@ -64,6 +64,8 @@ def made_up(n: int, random: Random) -> list[Line]:
             late=random.random() < 0.1,
             properties=canonical({name: random.choice(ODD_VALUES) for name in names}),
         )
+        if line.line_no:
+            line = further_line(line, found[-1])
         found.append(line)
     return found
 

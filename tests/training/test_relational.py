@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import ibis
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,7 @@ from features.state import Last, Recent, Schema, Total
 from features.state_table import StateTable
 from features.vector import vectors
 from tests.features.histories import N_DAYS, SCHEMA, SIGNALS, START_US, state_of
-from tests.training.engines import CUSTOMERS, case_table, cases, log_table, logs, online
+from tests.training.engines import CUSTOMERS, case_table, cases, log_table, logs, made_up, online
 from training.relational import all_cases, state_table
 
 # Between libraries: Ibis asks DuckDB by an old name.
@@ -47,6 +49,16 @@ def test_both_engines_give_the_same_states_and_the_same_bytes_of_features(duckdb
     assert vectors(offline, now).tobytes() == vectors(expected, now).tobytes()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_dense_history_full_of_ties_is_the_same_from_both_engines(duckdb, seed):
+    random = Random(seed)
+    history = made_up(600, random)
+    moments = [START_US + random.randrange(N_DAYS * DAY_US) for _ in range(3)] + [START_US + 2 * DAY_US, END_US]
+    asked = [(customer, at) for at in moments for customer in CUSTOMERS]
+    offline = state_table(lines_of(duckdb, history), case_table(asked), SCHEMA)
+    assert states(offline) == states(online(history, asked, random))
+
+
 TINY = Schema(
     SIGNALS,
     (
@@ -65,6 +77,14 @@ def test_both_engines_keep_the_same_records_when_there_is_no_room(duckdb, histor
     offline = state_table(lines_of(duckdb, history), case_table(asked), TINY)
     for state, (customer, at) in zip(states(offline), asked, strict=True):
         assert state == state_of(TINY, [x for x in history if x.customer_id == customer and x.occurred_at < at])
+
+
+@pytest.mark.parametrize("step", [DAY_US, DAY_US // 2])
+def test_a_record_that_one_slice_keeps_makes_room_for_those_of_the_next(duckdb, step):
+    history = [view(f"e{n}", START_US + n * DAY_US // 3) for n in range(3 * N_DAYS)]
+    asked = [("anna", at) for at in range(START_US, END_US + 1, step)]
+    offline = state_table(lines_of(duckdb, history), case_table(asked), TINY)
+    assert states(offline) == [state_of(TINY, [x for x in history if x.occurred_at < at]) for _, at in asked]
 
 
 @given(logs, st.integers(START_US - 1, END_US + 1))
