@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BoolVector = NDArray[np.bool_]
 
 
-class Laid:
+class FlatRecords:
     """Records of ``n`` customers: one ``owner`` in ``[0, n)`` a record, ascending, and the columns by name."""
 
     def __init__(self, n: int, owner: LongVector, rows: LongMatrix, names: tuple[str, ...]) -> None:
@@ -26,7 +26,7 @@ class Laid:
         self._bounds = np.searchsorted(owner, np.arange(n + 1))
 
     @classmethod
-    def of(cls, table: StateTable, name: str) -> Laid:
+    def of(cls, table: StateTable, name: str) -> FlatRecords:
         """All records of one field."""
         field = next(f for f in table.schema.fields if f.name == name)
         assert isinstance(field, Recent)
@@ -40,9 +40,9 @@ class Laid:
         column: LongVector = self._rows[:, self._names.index(name)]
         return column
 
-    def where(self, mask: BoolVector) -> Laid:
+    def where(self, mask: BoolVector) -> FlatRecords:
         """Some of the records, of the same customers."""
-        return Laid(self.n, self.owner[mask], self._rows[mask], self._names)
+        return FlatRecords(self.n, self.owner[mask], self._rows[mask], self._names)
 
     def count(self) -> LongVector:
         """Records of each customer, shape (n,)."""
@@ -76,7 +76,7 @@ class Laid:
 class Groups:
     """Records grouped by customer and a key, in the order of the records inside a group."""
 
-    def __init__(self, records: Laid, key: LongVector) -> None:
+    def __init__(self, records: FlatRecords, key: LongVector) -> None:
         self.n = records.n
         self._order = np.lexsort((key, records.owner))
         owner, key = records.owner[self._order], key[self._order]

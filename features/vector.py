@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.events import DAY_US
-from features.groups import Laid
+from features.groups import FlatRecords
 from features.state import CHANNELS
 from features.state_table import NEVER, StateTable
 from features.weights import DAY_WEIGHT_NAMES, DAY_WEIGHTS, HALF_LIVES_DAYS, ONE, WINDOWS_DAYS
@@ -110,7 +110,7 @@ def vectors(table: StateTable, now: LongVector) -> FloatMatrix:
 
 def _vectors(table: StateTable, now: LongVector) -> FloatMatrix:
     today = now // DAY_US
-    days, seen = Laid.of(table, "days"), Laid.of(table, "seen")
+    days, seen = FlatRecords.of(table, "days"), FlatRecords.of(table, "seen")
     columns = [
         *_day_sums(days, today).T,
         *_purchases(days, today),
@@ -119,7 +119,7 @@ def _vectors(table: StateTable, now: LongVector) -> FloatMatrix:
         *_money(table),
         *_session(seen, now),
         *_seen(seen),
-        *_bought(Laid.of(table, "bought"), today),
+        *_bought(FlatRecords.of(table, "bought"), today),
         now // HOUR_US % 24,
         (today + 3) % 7,
     ]
@@ -129,7 +129,7 @@ def _vectors(table: StateTable, now: LongVector) -> FloatMatrix:
     return features
 
 
-def _day_sums(days: Laid, today: LongVector) -> FloatMatrix:
+def _day_sums(days: FlatRecords, today: LongVector) -> FloatMatrix:
     age = np.clip(today[days.owner] - days["day"], 0, MAX_WEIGHT_AGE)
     sources = {name: days[name] for name in DECAYED} | {"touch": days["touch"]}
     sources["active"] = (sources["touch"] > 0).astype(np.int64)
@@ -137,7 +137,7 @@ def _day_sums(days: Laid, today: LongVector) -> FloatMatrix:
     return days.sum(counts * DAY_WEIGHTS[age][:, _WEIGHT_OF_FEATURE]) / ONE
 
 
-def _purchases(days: Laid, today: LongVector) -> list[Column]:
+def _purchases(days: FlatRecords, today: LongVector) -> list[Column]:
     bought = days.where(days["buy"] > 0)
     n, first, last = bought.count(), bought.first(bought["day"]), bought.last(bought["day"])
     mean_gap = _ratio(last - first, n - 1, cap=MAX_AGE_DAYS)
@@ -164,7 +164,7 @@ def _money(table: StateTable) -> list[Column]:
     return [_ratio(spend, table.total("n_buy")), _ratio(returned, spend, cap=1.0)]
 
 
-def _session(seen: Laid, now: LongVector) -> list[Column]:
+def _session(seen: FlatRecords, now: LongVector) -> list[Column]:
     """Counts of each customer's latest session."""
     at = seen["t"]
     is_first = np.ones(len(seen), np.bool_)
@@ -183,7 +183,7 @@ def _session(seen: Laid, now: LongVector) -> list[Column]:
     ]
 
 
-def _seen(seen: Laid) -> list[Column]:
+def _seen(seen: FlatRecords) -> list[Column]:
     items = seen.by("item")
     put, out, bought = (
         items.greatest(np.where(seen[name] > 0, seen["t"], -1)) for name in ("carts", "uncarts", "buys")
@@ -199,11 +199,11 @@ def _seen(seen: Laid) -> list[Column]:
     ]
 
 
-def _categories(seen: Laid) -> Laid:
+def _categories(seen: FlatRecords) -> FlatRecords:
     return seen.where(seen["cat"] != 0)
 
 
-def _bought(bought: Laid, today: LongVector) -> list[Column]:
+def _bought(bought: FlatRecords, today: LongVector) -> list[Column]:
     items = bought.by("item")
     n, first, last = (
         items.sum(np.ones(len(bought), np.int64)),
