@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from features.state import Recent
+from features.state_fields import Recent
 
 if TYPE_CHECKING:
     from features.state_table import LongMatrix, LongVector, StateTable

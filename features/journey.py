@@ -22,7 +22,8 @@ import msgspec
 
 from features.events import DAY_US
 from features.journey_file import Definition, PredicateTable, definition_of, read_definition
-from features.state import JOURNEY_SIGNALS, Predicate, Schema, Signal
+from features.state import Schema
+from features.state_fields import JOURNEY_SIGNALS, Predicate, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

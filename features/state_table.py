@@ -12,10 +12,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from features.state import Extreme, Last, Recent, Schema, Total
+from features.state_fields import Extreme, Last, Recent, Total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from features.state import Schema
 
 LongVector = NDArray[np.int64]
 LongMatrix = NDArray[np.int64]

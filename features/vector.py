@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from features.events import DAY_US
 from features.groups import FlatRecords
-from features.state import CHANNELS
+from features.state_fields import CHANNELS
 from features.state_table import NEVER, StateTable
 from features.weights import DAY_WEIGHT_NAMES, DAY_WEIGHTS, HALF_LIVES_DAYS, ONE, WINDOWS_DAYS
 from features.weights import MAX_AGE_DAYS as MAX_WEIGHT_AGE

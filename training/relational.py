@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ibis
 import numpy as np
 
-from features.state import CHANNELS, Extreme, Last, Predicate, Recent, Schema, Signal, Total
+from features.state_fields import CHANNELS, Extreme, Last, Predicate, Recent, Signal, Total
 from features.state_table import NEVER, StateTable
 from training.slices import Moments, merge_extremes, merge_lasts, merge_records, merge_totals
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Table, TimestampValue
 
+    from features.state import Schema
     from features.state_table import LongMatrix, LongVector
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from features.events import DAY_US, EventType, Line, canonical
 from features.ids import key64
-from features.state import CHANNELS, JOURNEY_SIGNALS, Predicate, Schema, Signal
+from features.state import Schema
+from features.state_fields import CHANNELS, JOURNEY_SIGNALS, Predicate, Signal
 
 START_DAY = 20_000
 START_US = START_DAY * DAY_US

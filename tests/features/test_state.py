@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.events import Line, canonical
-from features.state import FIELDS, Extreme, Last, Predicate, Recent, Schema, Signal, Total
+from features.state import Schema
+from features.state_fields import FIELDS, Extreme, Last, Predicate, Recent, Signal, Total
 from tests.features.histories import ODD_VALUES, SCHEMA, SIGNALS, START_US, histories, state_of
 
 TINY = Schema(

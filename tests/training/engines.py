@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from features.events import COLUMNS, DAY_US, EventType, Line, canonical
 from features.ids import key64
-from features.state import CHANNELS
+from features.state_fields import CHANNELS
 from features.state_table import StateTable
 from tests.features.histories import N_DAYS, ODD_VALUES, SCHEMA, START_US, further_line, histories, state_of, times
 

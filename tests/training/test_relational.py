@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from features.events import DAY_US, Line
 from features.journey import FACTS, Journey
-from features.state import Last, Recent, Schema, Total
+from features.state import Schema
+from features.state_fields import Last, Recent, Total
 from features.state_table import StateTable
 from features.vector import vectors
 from tests.features.histories import N_DAYS, SCHEMA, SIGNALS, START_US, state_of
