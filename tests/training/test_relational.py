@@ -41,6 +41,7 @@ def lines_of(duckdb, history: list[Line]) -> ibis.Table:
     return duckdb.create_table("lines", log_table(history), overwrite=True)
 
 
+@settings(max_examples=40)
 @given(logs, cases, st.randoms(use_true_random=False))
 def test_both_engines_give_the_same_states_and_the_same_bytes_of_features(duckdb, history, asked, random):
     offline = state_table(lines_of(duckdb, history), case_table(asked), SCHEMA)
@@ -88,6 +89,7 @@ def test_a_record_that_one_slice_keeps_makes_room_for_those_of_the_next(duckdb, 
     assert states(offline) == [state_of(TINY, [x for x in history if x.occurred_at < at]) for _, at in asked]
 
 
+@settings(max_examples=20)
 @given(logs, st.integers(START_US - 1, END_US + 1))
 def test_one_case_a_known_customer_in_order(duckdb, history, as_of):
     found = all_cases(lines_of(duckdb, history), as_of).to_pyarrow()
@@ -97,7 +99,7 @@ def test_one_case_a_known_customer_in_order(duckdb, history, as_of):
     assert set(found["as_of"].cast(pa.int64()).to_pylist()) <= {as_of}
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(logs, cases)
 def test_stages_are_the_same_from_either_engine(duckdb, history, asked):
     journey = Journey.load()
