@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
-from features.errors import BundleCorrupt, BundleError, RegistryUnavailable
+from features.errors import BundleCorrupt, RegistryUnavailable
 from features.journey import Journey
 from features.settings import load_settings
 from recommender.bundle import clear_leftovers, keep_bundle, read_manifest
@@ -25,6 +25,7 @@ from service.current import BUNDLES, Current, FollowerReport, read_current, writ
 from service.lifeline import end_with_parent
 from service.logs import configure_logs
 from service.process import NICENESS
+from service.serving import UNUSABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,7 @@ class Follower:
             return
         try:
             self._serve(target)
-        except BundleError as error:
+        except UNUSABLE as error:
             self._refuse(target, error)
 
     def _is_served(self, target: Target) -> bool:
@@ -117,9 +118,9 @@ class Follower:
         log.info("bundle_fetched", version=target.version, digest=path.name[:12])
         self._clear_old(path)
 
-    def _refuse(self, target: Target, error: BundleError) -> None:
+    def _refuse(self, target: Target, error: Exception) -> None:
         if self._refused is None or self._refused[0] != target:
-            log.error("bundle_refused", code=error.code, why=str(error), version=target.version)
+            log.error("bundle_refused", error=type(error).__name__, why=str(error), version=target.version)
         self._refused = (target, time.monotonic())
 
     def _target(self) -> Target | None:
@@ -162,7 +163,7 @@ class Follower:
     def _is_sound(self, path: Path) -> bool:
         try:
             self._open(path)
-        except BundleError:
+        except UNUSABLE:
             return False
         return True
 

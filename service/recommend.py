@@ -12,6 +12,7 @@ from features.errors import StoreError
 from recommender.slate import SlateRequest
 from service.answers import Degraded, Level, Made, items_answer, slate_answer
 from service.decisions import POLICY, Decision, Slot, encode_decision
+from service.live import Live
 from service.metrics import DEGRADED, SLATES
 from service.popular_slates import PopularSlates
 from service.problems import NotFound
@@ -46,21 +47,29 @@ class Decided(NamedTuple):
 
 
 class Recommend:
-    """The use case behind every slate; it holds no state of its own."""
+    """The use case behind every slate.
+
+    Attributes
+    ----------
+    live : Live
+        Who waits for a slate in this worker.
+    """
 
     def __init__(
         self, serving: Serving, customers: Customers, decisions: DecisionLog, clock: Clock, slate_ttl_s: int
     ) -> None:
         self._serving, self._customers, self._decisions = serving, customers, decisions
         self._clock, self._slate_ttl_s = clock, slate_ttl_s
+        self.live = Live()
         self._popular = PopularSlates(serving, customers.empty)
 
     async def __call__(self, customer_id: str, options: SlateOptions) -> dict[str, Any]:
-        """The answer for one customer."""
-        given = await self.given(customer_id, options)
-        decided = self.decide(customer_id, options, given)
-        if not options.dry_run:
-            await self.leave_record(decided)
+        """The answer for one customer who waits for it."""
+        with self.live:
+            given = await self.given(customer_id, options)
+            decided = self.decide(customer_id, options, given)
+            if not options.dry_run:
+                await self.leave_record(decided)
         return decided.answer
 
     async def related(self, item_id: str, query: RelatedQuery) -> dict[str, Any]:

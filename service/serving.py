@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import structlog
 
-from features.errors import BundleError
+from features.errors import BundleError, InputError
 from features.ids import key64
 from recommender.engine import Engine
 from recommender.overlay import CatalogOverlay
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from features.journey import Journey
 
 LOOK_EVERY_S: Final = 0.25
+UNUSABLE: Final = (BundleError, InputError, LookupError, TypeError, ValueError)
+"""What opening a bundle may raise; the last three come of one that is whole and holds documents without sense."""
+
 log = structlog.get_logger()
 
 
@@ -92,9 +95,9 @@ class Serving:
                 schema_hash=self.journey.schema.hash,
                 verify_key=self._verify_key,
             )
-        except BundleError as error:
+        except UNUSABLE as error:
             BUNDLES.labels("refused").inc()
-            log.warning("bundle_refused", code=error.code, why=str(error), version=current.version)
+            log.warning("bundle_refused", error=type(error).__name__, why=str(error), version=current.version)
             return False
         self.engine, self.current = engine, current
         BUNDLES.labels("opened").inc()

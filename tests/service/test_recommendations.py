@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from datetime import datetime
@@ -8,6 +9,7 @@ import pytest
 
 from features.ids import key64, to_path
 from service.decisions import Decision, decode_decision
+from service.live import LONGEST_WAIT_S, Live
 from tests.service.shop import ITEM_IDS, event
 
 
@@ -160,6 +162,20 @@ def test_a_batch_streams_a_line_a_subject_with_its_status(with_service, redis_cl
     assert lines[3]["subject"] == {"customer_id": "c-3"}
     assert lines[70]["errors"][0]["pointer"] == "/subjects/70/customer_id"
     assert len(decisions(redis_client)) == 70
+
+
+def test_a_batch_lets_live_requests_pass_but_not_for_ever():
+    async def body():
+        live, clock = Live(), asyncio.get_running_loop().time
+        started = clock()
+        await live.let_pass()
+        alone, started = clock() - started, clock()
+        with live:
+            await live.let_pass()
+        return alone, clock() - started
+
+    alone, beside = asyncio.run(body())
+    assert alone < LONGEST_WAIT_S <= beside
 
 
 @pytest.mark.parametrize(
