@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from features.settings import Settings
 
 LAST_ROUND_S: Final = 8.0
+WAIT_FOR_LEASE_S: Final = 0.1
 _decode_lines = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
 log = structlog.get_logger()
 
@@ -46,8 +47,8 @@ class Drainer:
     def __init__(self, store: DrainStore, data: Path) -> None:
         self._store, self._data = store, data
 
-    async def round(self) -> int:
-        """One round; how many entries were moved.
+    async def round(self) -> int | None:
+        """One round; how many entries were moved, None while another drainer holds the lease.
 
         Raises
         ------
@@ -58,12 +59,12 @@ class Drainer:
         """
         token = await self._store.lease()
         if not token:
-            return 0
+            return None
         claim = await self._store.claimed() or await self._claim_pending(token)
         if claim is None:
             return 0
         if not claim.is_written and not await self._write(token, claim):
-            return 0
+            return None
         await self._store.let_go(claim.ranges)
         await self._store.set_claim(token, None)
         return sum(each.n for each in claim.ranges)
@@ -78,14 +79,14 @@ class Drainer:
     async def _write(self, token: int, claim: Claim) -> bool:
         """Write a claim's files; False when another drainer has taken over."""
         entries = await self._store.read(claim.ranges)
-        if [len(found) for found in entries] != [each.n for each in claim.ranges]:
-            # Only whoever wrote it lets go of a range, so the store lost entries: what is left gets its own name.
-            log.error("claim_incomplete", wanted=sum(r.n for r in claim.ranges), found=sum(map(len, entries)))
-            left = tuple(
-                msgspec.structs.replace(each, n=len(found)) for each, found in zip(claim.ranges, entries, strict=True)
-            )
-            claim = Claim(name_of(left), left)
-        await asyncio.to_thread(self._write_files, claim.name, [entry for found in entries for entry in found])
+        found = tuple(msgspec.structs.replace(r, n=len(e)) for r, e in zip(claim.ranges, entries, strict=True))
+        if found != claim.ranges:
+            # Overtaken, and the other has let go of some; or, when the token still holds, the store lost entries.
+            claim = Claim(name_of(found), found)
+            if not await self._store.set_claim(token, claim):
+                return False
+            log.error("claim_incomplete", n_found=sum(each.n for each in found))
+        await asyncio.to_thread(self._write_files, claim.name, [entry for some in entries for entry in some])
         return await self._store.set_claim(token, msgspec.structs.replace(claim, is_written=True))
 
     def _write_files(self, name: str, entries: list[Entry]) -> None:
@@ -139,12 +140,11 @@ async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
     drainer, catalog = Drainer(store, data), CatalogKeeper(ItemStore(client, client), data)
     try:
         while not stop.is_set():
-            n = await _tried(drainer, catalog)
-            if n < AT_ONCE:
+            if (await _tried(drainer, catalog) or 0) < AT_ONCE:
                 await wait(stop, settings.drain_every_s)
         async with asyncio.timeout(LAST_ROUND_S):
-            while await _tried(drainer, catalog):
-                pass
+            while (moved := await _tried(drainer, catalog)) != 0:  # noqa: ASYNC110 - a lease elsewhere ends by time
+                await asyncio.sleep(0 if moved else WAIT_FOR_LEASE_S)
         with suppress(StoreError):
             await store.release()
     except TimeoutError:
@@ -153,7 +153,7 @@ async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
         await client.aclose()
 
 
-async def _tried(drainer: Drainer, catalog: CatalogKeeper) -> int:
+async def _tried(drainer: Drainer, catalog: CatalogKeeper) -> int | None:
     try:
         await catalog.round()
         return await drainer.round()

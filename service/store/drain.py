@@ -55,7 +55,7 @@ class DrainStore:
 
     async def lease(self) -> int:
         """Fencing token of the lease, taken or renewed; 0 while another drainer holds it."""
-        names = (keys.DRAIN_LEASE, keys.DRAIN_TOKEN)
+        names = (keys.DRAIN_LEASE, keys.DRAIN_CLAIM)
         return int(await call_function(self._client, "lease", names, (self._owner, LEASE_MS)))
 
     async def release(self) -> None:

@@ -76,8 +76,9 @@ local function put_items(keys, args)
   return (#args - 1) / 2
 end
 
--- A lease with a fencing token: renewed by its owner, taken when it has run out.
--- keys: lease, token counter; args: owner, milliseconds. Answers the token, 0 when another holds it.
+-- A lease with a fencing token: renewed by its owner, taken when it has run out. Whoever takes it has the
+-- newest token from that moment on, so the one before can change the claim no more.
+-- keys: lease, claim; args: owner, milliseconds. Answers the token, 0 when another holds it.
 local function lease(keys, args)
   local held = redis.call('GET', keys[1])
   if held then
@@ -88,7 +89,7 @@ local function lease(keys, args)
     redis.call('PEXPIRE', keys[1], args[2])
     return tonumber(token)
   end
-  local token = redis.call('INCR', keys[2])
+  local token = redis.call('HINCRBY', keys[2], 'token', 1)
   redis.call('SET', keys[1], args[1] .. '|' .. string.format('%d', token), 'PX', args[2])
   return token
 end
@@ -102,14 +103,13 @@ local function release(keys, args)
   return 0
 end
 
--- The claim may be changed by the newest holder of the lease only.
--- keys: claim; args: token, claim ("" removes it). Answers 1, or 0 to an owner whose lease ran out.
+-- The claim may be changed by whoever took the lease last.
+-- keys: claim; args: token, claim ("" removes it). Answers 1, or 0 to one who was overtaken.
 local function claim(keys, args)
-  local newest = tonumber(redis.call('HGET', keys[1], 'token') or '0')
-  if tonumber(args[1]) < newest then
+  if redis.call('HGET', keys[1], 'token') ~= args[1] then
     return 0
   end
-  redis.call('HSET', keys[1], 'token', args[1], 'claim', args[2])
+  redis.call('HSET', keys[1], 'claim', args[2])
   return 1
 end
 

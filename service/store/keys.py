@@ -12,8 +12,8 @@ cluster one function call may touch them all. Customer ids never enter a key (``
 ``rihla:{pNN}:e:<digest>``                  string  seen id of an event without a customer, for a day
 ``rihla:{control}:stream``                  stream  what every worker must hear: catalogue changes
 ``rihla:{control}:items``                   hash    items put over the API, by item key
-``rihla:{drain}:lease``, ``:token``         string  who may drain, and the last fencing token
-``rihla:{drain}:claim``                     hash    the exact ranges that are being written
+``rihla:{drain}:lease``                     string  who may drain
+``rihla:{drain}:claim``                     hash    token the last fencing token, claim the ranges being written
 ==========================================  ======  ====================================================
 """
 
@@ -29,7 +29,6 @@ PARTITIONS: Final = tuple(range(N_PARTITIONS))
 CONTROL: Final = "rihla:{control}:stream"
 ITEMS: Final = "rihla:{control}:items"
 DRAIN_LEASE: Final = "rihla:{drain}:lease"
-DRAIN_TOKEN: Final = "rihla:{drain}:token"  # noqa: S105 - a fencing token
 DRAIN_CLAIM: Final = "rihla:{drain}:claim"
 
 

@@ -153,6 +153,52 @@ def test_only_the_holder_of_the_lease_drains_and_an_overtaken_one_is_refused(set
     assert accepted == (True, False)
 
 
+class Overtaken(DrainStore):
+    """A slow drainer: before one of its calls its lease runs out and another one does whole rounds."""
+
+    def __init__(self, client, owner, data, at):
+        super().__init__(client, owner)
+        self._data, self._at = data, at
+
+    async def _overtake(self, at):
+        if at == self._at:
+            self._at = None
+            await self._client.delete(keys.DRAIN_LEASE)
+            other = Drainer(DrainStore(self._client, "other"), self._data)
+            while await other.round():
+                pass
+
+    async def read(self, ranges):
+        await self._overtake("read")
+        entries = await super().read(ranges)
+        await self._overtake("write")
+        return entries
+
+    async def pending(self):
+        ranges = await super().pending()
+        await self._overtake("claim")
+        return ranges
+
+    async def let_go(self, ranges):
+        await self._overtake("let_go")
+        await super().let_go(ranges)
+
+
+@pytest.mark.parametrize("at", ["claim", "read", "write", "let_go"])
+def test_a_drainer_that_is_overtaken_at_any_step_doubles_nothing(with_service, settings, tmp_path, at):
+    with_service(fill)
+
+    async def body():
+        client = redis_client(settings.redis_url, BACKGROUND)
+        moved = await Drainer(Overtaken(client, "slow", tmp_path, at), tmp_path).round()
+        await client.aclose()
+        return moved
+
+    assert asyncio.run(body()) in {None, 0, 34}
+    assert len(rows(tmp_path, "events")) == 33
+    assert len(rows(tmp_path, "decisions")) == 2
+
+
 def test_an_entry_nobody_can_read_is_kept_aside(settings, redis_client, tmp_path):
     redis_client.xadd(keys.events(3), {"k": "e", "b": b"\xc1 no lines"})
     redis_client.xadd(keys.events(3), {"k": "d", "b": msgspec.msgpack.encode([1])})
