@@ -57,7 +57,7 @@ class Target(NamedTuple):
 
 
 class Follower:
-    """Follows one alias of one model."""
+    """Follows one alias of one model; ``uri`` is where its registry is."""
 
     def __init__(self, settings: Settings, *, tracking_uri: str | None = None) -> None:
         self._home, self._bundles = settings.home.resolve(), settings.home.resolve() / BUNDLES
@@ -66,7 +66,7 @@ class Follower:
         self._verify_key = bytes.fromhex(settings.verify_key) if settings.verify_key else None
         named = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         self._database = None if named else self._home / "mlflow.db"
-        self._uri = named or f"sqlite:///{self._database}"
+        self.uri = named or f"sqlite:///{self._database}"
         self._client: Any = None
         self._refused: tuple[Target, float] | None = None
         self._answers = True
@@ -149,7 +149,7 @@ class Follower:
                 from mlflow.artifacts import download_artifacts
 
                 uri = f"models:/{self._model}/{target.version}/{BUNDLE_PATH}"
-                got = Path(download_artifacts(uri, dst_path=partial, tracking_uri=self._uri, registry_uri=self._uri))
+                got = Path(download_artifacts(uri, dst_path=partial, tracking_uri=self.uri, registry_uri=self.uri))
             digest = read_manifest(got, verify_key=self._verify_key).digest
             if target.digest not in {digest, ""}:
                 raise BundleCorrupt(f"{uri}: expected the bundle {target.digest}, got {digest}.")
@@ -193,7 +193,7 @@ class Follower:
 
         try:
             if self._client is None:
-                self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+                self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             yield self._client
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise RegistryUnavailable(f"the registry does not answer ({type(error).__name__})") from error
@@ -206,6 +206,8 @@ def main() -> None:
     settings = load_settings()
     configure_logs(settings.log_level, "follower")
     follower = Follower(settings)
+    # MLflow looks up models:/ addresses in the registry of its environment, whichever one it is told.
+    os.environ["MLFLOW_TRACKING_URI"] = os.environ["MLFLOW_REGISTRY_URI"] = follower.uri
     clear_leftovers(settings.home / BUNDLES, older_than_s=0)
     while True:
         follower.look()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -156,7 +157,10 @@ async def _failed(_: Request, error: Exception) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.error("request_failed", error=type(error).__name__)
+    """A fault of ours: the log gets its kind and place, not its text, which may carry what was sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-3:]]
+    log.error("request_failed", error=type(error).__name__, places=places)
     return problem(500, "internal_error", "something went wrong on our side")
 
 

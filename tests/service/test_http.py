@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -216,3 +217,28 @@ def test_what_is_served_can_be_read(worker):
     assert (model["model"], model["version"], model["alias"], model["n_items"]) == ("rihla", "1", "champion", 12)
     assert "popular" in model["sources"]
     assert model["reason"] is None
+
+
+def test_a_fault_of_ours_is_a_problem_and_its_text_stays_out_of_the_log(settings, capsys):
+    from service.app import app_of
+    from service.bootstrap import assemble
+
+    async def body():
+        program = assemble(settings)
+        app = app_of(program)
+
+        @app.get("/boom")
+        async def boom() -> None:
+            raise RuntimeError("secret-id")
+
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://rihla") as http:
+            answer = await http.get("/boom")
+        await program.clients.aclose()
+        return answer
+
+    answer = asyncio.run(body())
+    logged = capsys.readouterr()
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "request_failed" in logged.out + logged.err
+    assert "secret-id" not in logged.out + logged.err + answer.text

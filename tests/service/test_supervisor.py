@@ -228,9 +228,38 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_one_starts(tm
     first.end(signal.SIGKILL)
     until(lambda: not [pid for pid in children if is_alive(pid)])
     second = Served(tmp_path)
-    assert slate(second)["served_by"]["strategy"] == "personal"
-    until(lambda: event_id in {row["event_id"] for row in logged(second)})
-    assert second.end(signal.SIGINT) == 0
+    try:
+        assert slate(second)["served_by"]["strategy"] == "personal"
+        until(lambda: event_id in {row["event_id"] for row in logged(second)})
+    finally:
+        assert second.end(signal.SIGINT) == 0
+
+
+@pytest.mark.filterwarnings("ignore")  # what MLflow says about its own dependencies
+def test_it_follows_the_registry_to_a_promoted_version_and_back(tmp_path):
+    """Whole: versions in MLflow, a supervisor that knows nothing yet, the alias moved while it serves."""
+    from training.registry import Registry
+
+    registry, took_s = Registry(tmp_path), []
+    for version in ("1", "2"):
+        registry.publish(bundle(tmp_path / "made", version=version), params={}, metrics={})
+    served = Served(tmp_path)
+
+    def follow(version):
+        started = time.monotonic()
+        until(lambda: {slate(served)["served_by"]["version"] for _ in range(6)} == {version}, 30)
+        took_s.append(time.monotonic() - started)
+
+    try:
+        follow("1")
+        registry.promote(2)
+        follow("2")
+        registry.rollback()
+        follow("1")
+        assert httpx.get(f"{served.url}/readyz").json()["status"] == "ready"
+    finally:
+        assert served.end() == 0
+    assert max(took_s[1:]) < 10  # 5 s on a machine of one's own
 
 
 def is_alive(pid: int) -> bool:
