@@ -23,23 +23,56 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RIHLA_", frozen=True, extra="ignore")
 
-    home: Annotated[Path, Field(description="Where everything is kept: data, bundles, the registry, the embedded store.")] = Path("var")
-    journey: Annotated[Path | None, Field(description="A shop's own journey definition (TOML), laid over the default one.")] = None
-    model_name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$", description="Name of the model in the registry.")] = "rihla"
-    model_alias: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$", description="Alias that the service follows.")] = "champion"
-    signing_key: Annotated[SecretStr | None, Field(description="Ed25519 private key (hex) with which training signs bundles.")] = None
-    verify_key: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Ed25519 public key (hex); with it, unsigned bundles are refused.")] = None
+    home: Annotated[
+        Path, Field(description="Where everything is kept: data, bundles, the registry, the embedded store.")
+    ] = Path("var")
+    journey: Annotated[
+        Path | None, Field(description="A shop's own journey definition (TOML), laid over the default one.")
+    ] = None
+    model_name: Annotated[
+        str, Field(pattern=r"^[a-z0-9-]{1,64}$", description="Name of the model in the registry.")
+    ] = "rihla"
+    model_alias: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$", description="Alias that the service follows.")] = (
+        "champion"
+    )
+    signing_key: Annotated[
+        SecretStr | None, Field(description="Ed25519 private key (hex) with which training signs bundles.")
+    ] = None
+    verify_key: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9a-f]{64}$", description="Ed25519 public key (hex); with it, unsigned bundles are refused."
+        ),
+    ] = None
     redis_url: Annotated[str | None, Field(description="Redis or Valkey to use; empty starts the embedded one.")] = None
-    pepper: Annotated[SecretStr | None, Field(min_length=16, description="Key that hides customer ids in the store; empty makes one and keeps it in the home.")] = None
+    pepper: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=16,
+            description="Key that hides customer ids in the store; empty makes one and keeps it in the home.",
+        ),
+    ] = None
     host: Annotated[str, Field(description="Address the service listens on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535, description="Port the service listens on.")] = 8080
     workers: Annotated[int, Field(ge=1, le=64, description="Worker processes that answer requests.")] = 2
-    follow_every_s: Annotated[float, Field(ge=0.1, le=60, description="How often the registry's alias is looked up, seconds.")] = 2.0
-    drain_every_s: Annotated[float, Field(ge=0.05, le=3600, description="How often new events are written to the log, seconds.")] = 2.0
-    state_ttl_days: Annotated[int, Field(ge=1, le=3650, description="A customer's state is kept this long after the last event, days.")] = 400
-    slate_ttl_s: Annotated[int, Field(ge=10, le=604_800, description="How long a slate may be shown (expires_at), seconds.")] = 1800
-    allow_contact_ids: Annotated[bool, Field(description="Accept customer ids that look like e-mail addresses or phone numbers.")] = False
-    log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$", description="Least severe log line that is written.")] = "info"
+    follow_every_s: Annotated[
+        float, Field(ge=0.1, le=60, description="How often the registry's alias is looked up, seconds.")
+    ] = 2.0
+    drain_every_s: Annotated[
+        float, Field(ge=0.05, le=3600, description="How often new events are written to the log, seconds.")
+    ] = 2.0
+    state_ttl_days: Annotated[
+        int, Field(ge=1, le=3650, description="A customer's state is kept this long after the last event, days.")
+    ] = 400
+    slate_ttl_s: Annotated[
+        int, Field(ge=10, le=604_800, description="How long a slate may be shown (expires_at), seconds.")
+    ] = 1800
+    allow_contact_ids: Annotated[
+        bool, Field(description="Accept customer ids that look like e-mail addresses or phone numbers.")
+    ] = False
+    log_level: Annotated[
+        str, Field(pattern=r"^(debug|info|warning|error)$", description="Least severe log line that is written.")
+    ] = "info"
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -7,7 +7,7 @@ already touched may be shown. The weights of a context lie on the simplex, so a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,14 @@ def context_of(stage: str, *, live: bool) -> str:
     """Name of a blend context."""
     return f"{stage}/{'live' if live else 'between'}"
 
+
+PRIOR: Final[Mapping[str, Mapping[str, float]]] = {
+    "any": {"popular": 0.1, "category": 0.1, "recent": 0.2, "frequent": 0.25, "viewed_next": 0.1, "viewed_bought": 0.02,
+            "bought_together": 0.03, "read_next": 0.05, "neighbours": 0.1, "als": 0.1, "content": 0.05},
+    "new": {"popular": 0.2, "category": 0.1, "viewed_next": 0.15, "viewed_bought": 0.05, "bought_together": 0.1,
+            "read_next": 0.1, "neighbours": 0.15, "als": 0.15, "content": 0.1},
+}
+"""Rounded means of what was learned on data sets of several kinds."""
 
 CONTEXTS = tuple(context_of(stage, live=live) for stage in STAGES for live in (False, True))
 
@@ -89,11 +97,30 @@ class Blend:
         sources: Sequence[str] = document["sources"]  # type: ignore[assignment]
         return cls(tuple(sources), {task: np.array(w, np.float32) for task, w in weights.items()})
 
+    def projected(self, sources: tuple[str, ...]) -> Blend:
+        """The same weights for another list of sources; one that is new to the blend gets none."""
+        columns = [self.sources.index(source) if source in self.sources else -1 for source in sources]
+        weights = {}
+        for task, rows in self.weights.items():
+            kept = np.pad(rows, ((0, 0), (0, 1)))[:, columns]
+            total = kept.sum(axis=1, keepdims=True)
+            weights[task] = np.where(total > 0, kept / np.maximum(total, 1e-9), 1 / max(1, len(sources))).astype(np.float32)
+        return Blend(sources, weights)
+
     @classmethod
     def only(cls, source: str, sources: tuple[str, ...]) -> Blend:
         """One source alone."""
         row = np.array([name == source for name in sources], np.float32)
         return cls(sources, dict.fromkeys(TASKS, np.tile(row, (len(CONTEXTS), 1))))
+
+    @classmethod
+    def prior(cls, sources: tuple[str, ...]) -> Blend:
+        """Weights from experience, for where there is too little to learn from."""
+        weights = {}
+        for task, by_source in PRIOR.items():
+            row = np.array([by_source.get(source, 0.0) for source in sources], np.float32)
+            weights[task] = np.tile(row / max(float(row.sum()), 1e-9), (len(CONTEXTS), 1))
+        return cls(sources, weights)
 
     @classmethod
     def uniform(cls, sources: tuple[str, ...]) -> Blend:

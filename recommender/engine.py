@@ -20,7 +20,7 @@ from recommender.rules import Rules, held_back
 from recommender.slate import REASON_TEXTS, Reason, Slate, SlateItem, SlateRequest, Suppressed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class Model:
     version: str
     digest: str
     until: int
+    content_digest: str = ""
 
 
 class Engine:
@@ -72,7 +73,7 @@ class Engine:
         self.retrievers: tuple[Retriever, ...] = tuple(
             retriever(arrays, self.items) for retriever in RETRIEVERS if set(retriever.arrays) <= set(arrays)
         )
-        self.sources = tuple(retriever.name for retriever in self.retrievers)
+        self.sources = sources_of(arrays)
         self.blend = blend if blend.sources == self.sources else Blend.uniform(self.sources)
         self._rules = rules or Rules()
         self._is_personal = np.array([source not in UNPERSONAL for source in self.sources], np.bool_)
@@ -91,7 +92,7 @@ class Engine:
             path, known=KNOWN_ARRAYS, documents=DOCUMENTS, optional=optional, schema_hash=schema_hash, verify_key=verify_key
         )
         documents: Mapping[str, Any] = bundle.documents  # type: ignore[assignment]
-        model = Model(bundle.manifest.name, bundle.manifest.digest[:12], bundle.manifest.digest, bundle.manifest.until)
+        model = Model(bundle.manifest.name, bundle.manifest.digest[:12], bundle.manifest.digest, bundle.manifest.until, bundle.manifest.content_digest)
         engine = cls(bundle.arrays, Blend.of_document(documents["blend"]), Journey.of_document(documents["journey"]), model)
         check_golden(engine, documents["golden"])
         return engine
@@ -201,6 +202,11 @@ class Engine:
 
     def _suppressed(self, held: Mapping[int, str]) -> tuple[Suppressed, ...]:
         return tuple(Suppressed(self.items.item_id(row), why) for row, why in sorted(held.items())[:MAX_SUPPRESSED])
+
+
+def sources_of(arrays: Collection[str]) -> tuple[str, ...]:
+    """Names of the retrievers whose arrays are all there, in the order of ``RETRIEVERS``."""
+    return tuple(retriever.name for retriever in RETRIEVERS if set(retriever.arrays) <= set(arrays))
 
 
 def empty_arrays() -> dict[str, NDArray[np.generic]]:

@@ -129,7 +129,10 @@ def _stacked(
 
 
 def _weights(sample: Sample, n_sources: int, rng: np.random.Generator) -> FloatMatrix:
-    everywhere = _search(sample, _starts(n_sources, rng), N_STEPS, rng)
+    # A source that proposed nothing (one's own items, where only new ones count) gets no weight.
+    speaks = sample.parts.any(axis=(0, 1)) if len(sample) else np.ones(n_sources, np.bool_)
+    starts = [start for w in _starts(n_sources, rng) if (start := w * speaks).sum() > 0]
+    everywhere = _search(sample, [start / start.sum() for start in starts], N_STEPS, rng)
     rows = np.tile(everywhere, (len(CONTEXTS), 1))
     for context in range(len(CONTEXTS)):
         own = sample.of_context(context)
@@ -145,13 +148,16 @@ def _starts(n_sources: int, rng: np.random.Generator) -> list[FloatVector]:
     return [uniform, *np.eye(n_sources, dtype=np.float32), *drawn]
 
 
-def _search(sample: Sample, starts: Sequence[FloatVector], n_steps: int, rng: np.random.Generator) -> FloatVector:
+def _search(
+    sample: Sample, starts: Sequence[FloatVector], n_steps: int, rng: np.random.Generator
+) -> FloatVector:
     """Best of the starts, then of ever smaller multiplicative steps around the best so far."""
+    speaks = sample.parts.any(axis=(0, 1))
     best = max(starts, key=sample.ndcg)
     value = sample.ndcg(best)
     for step in range(n_steps):
         spread = 1.5 * (1 - step / n_steps) + 0.1
-        moved = (best + 0.01 / len(best)) * np.exp(rng.normal(0, spread, len(best)) * (rng.random(len(best)) < 0.5))
+        moved = (best + 0.01 / len(best)) * speaks * np.exp(rng.normal(0, spread, len(best)) * (rng.random(len(best)) < 0.5))
         moved = (moved / moved.sum()).astype(np.float32)
         reached = sample.ndcg(moved)
         if reached > value:

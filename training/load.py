@@ -48,7 +48,8 @@ class Data:
 
     def __init__(self, path: Path, until: int | None = None) -> None:
         self.path = path
-        self.log = EventLog.open(path)
+        # A shop that has a catalogue and no events yet is a shop all the same.
+        self.log = EventLog(path) if (path / "catalog.parquet").is_file() else EventLog.open(path)
         self.until = self._end() if until is None else until
         self.connection = ibis.duckdb.connect()
 

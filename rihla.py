@@ -1,0 +1,318 @@
+"""The command line: a verb a function. It wires the parts together and holds no logic.
+
+Exit codes: 0 done, 1 something behind us failed, 2 what was given cannot be used, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+
+# One level of parallelism: the jobs run their own threads, and BLAS threads beside them only get in the way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from features.errors import InputError, ModelFromTheFuture, RihlaError
+from features.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from training.registry import Registry
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Stage-aware recommendations: from an event log to a served slate.",
+)
+say = Console(highlight=False)
+complain = Console(stderr=True, highlight=False)
+
+DataDir = Annotated[Path, typer.Argument(help="Data directory, as `rihla import` or `rihla simulate` writes it.")]
+Moment = Annotated[str | None, typer.Option(help="RFC 3339 time, date (UTC) or epoch number.")]
+
+
+@app.command("import")
+def import_(
+    kind: Annotated[str, typer.Argument(help="retailrocket, deskdrop, online-retail or events (any log).")],
+    path: Annotated[Path, typer.Argument(help="File, or the directory that holds it.")],
+    out: Annotated[Path, typer.Option(help="Data directory to write.")],
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="ours=theirs, for `events`; ours=:value for a constant.")
+    ] = None,
+    catalog: Annotated[Path | None, typer.Option(help="Catalogue file, for `events`.")] = None,
+    *,
+    strict: Annotated[bool, typer.Option(help="A bad row is an error and nothing is written.")] = False,
+) -> None:
+    """Read a log into a data directory; bad rows go to its rejects.ndjson.
+
+    Example: `rihla import events clicks.csv --out shop --map customer_id=user --map occurred_at=ts`
+    """
+    from training.importers import import_data
+
+    with _clear_errors(), _progress("import") as step:
+        summary = import_data(kind, path, out, mapping=_pairs(mapping), catalog=catalog, strict=strict, progress=step)
+    say.print(str(summary), markup=False)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Data directory to write.")],
+    events: Annotated[int, typer.Option(min=0, help="About how many events.")] = 100_000,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Length of the history, days.")] = 180,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal shops.")] = 0,
+    end: Moment = None,
+) -> None:
+    """Make the log of a shop that does not exist, with a truth behind it.
+
+    Example: `rihla simulate --out shop --events 100000`
+    """
+    from training.simulator import simulate as run
+
+    with _clear_errors(), _progress("simulate") as step:
+        summary = run(out, events=events, seed=seed, days=days, end=_moment(end, "--end"), progress=step)
+    say.print(str(summary), markup=False)
+
+
+@app.command()
+def check(directory: DataDir) -> None:
+    """Say in words what is odd in this data, and what it can carry.
+
+    Example: `rihla check shop`
+    """
+    from training.check import check as run
+
+    with _clear_errors():
+        say.print(str(run(directory)), markup=False)
+
+
+@app.command()
+def stages(directory: DataDir, as_of: Moment = None) -> None:
+    """Count how many customers stand where.
+
+    Example: `rihla stages shop --as-of 2026-03-01`
+    """
+    from features.journey import Journey
+    from training.load import Data
+    from training.stages import stage_counts
+
+    with _clear_errors():
+        settings = load_settings()
+        counts = stage_counts(Data(directory, _moment(as_of, "--as-of")), Journey.load(settings.journey))
+    table = Table("stage", "customers", "share")
+    for stage, n in counts.by_stage.items():
+        table.add_row(stage, f"{n:,}", f"{n / max(1, counts.n_customers):.1%}")
+    for phase, n in counts.by_phase.items():
+        table.add_row(f"  of transaction: {phase}", f"{n:,}", "")
+    table.add_row("  of retention: at risk", f"{counts.n_at_risk:,}", "")
+    say.print(table)
+
+
+@app.command()
+def train(
+    directory: DataDir,
+    until: Annotated[str | None, typer.Option(help="Cut-off: nothing at or after it is seen. Default: the end of the log.")] = None,
+    seed: Annotated[int, typer.Option(help="Equal data and seed give an equal content digest.")] = 0,
+) -> None:
+    """Fit, evaluate and register a model; print its version.
+
+    Example: `rihla train shop --until 2026-03-01`
+    """
+    from features.journey import Journey
+    from training.job import train as run
+    from training.report import report
+
+    with _clear_errors(), _phases() as step:
+        settings = load_settings()
+        published = run(
+            directory,
+            registry=_registry(settings),
+            until=_moment(until, "--until"),
+            journey=Journey.load(settings.journey),
+            seed=seed,
+            signing_key=_secret(settings),
+            progress=step,
+        )
+    say.print(report(published))
+
+
+@app.command()
+def recommend(
+    directory: DataDir,
+    out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .ndjson.")],
+    customers: Annotated[str, typer.Option(help="`all`, or a file with customer_id and, optionally, case_id and as_of.")] = "all",
+    as_of: Moment = None,
+    placement: Annotated[str, typer.Option(help="Where the slate is shown.")] = "email",
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Most picks a slate.")] = 20,
+    model: Annotated[str | None, typer.Option(help="Version, alias or path of a bundle. Default: DIR/model.json.")] = None,
+    rules: Annotated[str, typer.Option(help="`default`, or `none` for the bare ranking.")] = "default",
+    kinds: Annotated[str, typer.Option(help="Kinds of item, comma-separated.")] = "product,content,action",
+    *,
+    unseen_only: Annotated[bool, typer.Option("--unseen-only", help="Leave out what the customer has touched.")] = False,
+) -> None:
+    """Write picks for an audience.
+
+    Example: `rihla recommend shop --as-of 2026-03-01 --customers all -n 20 --out picks.parquet`
+    """
+    from recommender.slate import SlateRequest
+    from training.load import Data
+    from training.models import open_model
+    from training.picks import check_moments, check_request, everyone, read_audience, write_picks
+
+    with _clear_errors(), _progress("recommend") as step:
+        settings = load_settings()
+        wanted = check_request(rules, kinds, out)
+        moment = _moment(as_of, "--as-of")
+        audience = None if customers == "all" else read_audience(Path(customers), moment)
+        data = Data(directory, moment if audience is None else audience.until)
+        audience = audience or everyone(data)
+        engine = open_model(directory, model, _registry(settings), verify_key=_public(settings))
+        check_moments(engine, audience)
+        request = SlateRequest(placement=placement, limit=n, kinds=wanted, unseen_only=unseen_only, apply_rules=rules != "none")
+        n_picks = write_picks(out, engine, data, audience, request, progress=step)
+    say.print(f"{n_picks:,} picks for {len(audience):,} cases in {out}", markup=False)
+
+
+@app.command()
+def serve() -> None:
+    """Run the service on the registered champion until Ctrl-C.
+
+    Example: `RIHLA_PORT=8080 rihla serve`
+    """
+    from service.supervisor import run
+
+    with _clear_errors():
+        raise typer.Exit(run(load_settings()))
+
+
+@app.command()
+def models() -> None:
+    """List the registered versions.
+
+    Example: `rihla models`
+    """
+    from training.report import listing
+
+    with _clear_errors():
+        versions = _registry(load_settings()).versions()
+    say.print(listing(versions))
+
+
+@app.command()
+def promote(version: Annotated[str, typer.Argument(help="Version or alias.")]) -> None:
+    """Make a version the champion; the one before is remembered as previous.
+
+    Example: `rihla promote 7`
+    """
+    with _clear_errors():
+        say.print(f"champion is now version {_registry(load_settings()).promote(version)}")
+
+
+@app.command()
+def rollback() -> None:
+    """Swap champion and previous.
+
+    Example: `rihla rollback`
+    """
+    with _clear_errors():
+        say.print(f"champion is now version {_registry(load_settings()).rollback()}")
+
+
+@app.command()
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End after printing.")] = False,
+    events: Annotated[int, typer.Option(min=0, help="About how many events to simulate.")] = 100_000,
+) -> None:
+    """Simulate a shop, train, serve, and walk a few visitors through all four stages.
+
+    Example: `rihla demo --once`
+    """
+    from demo import run
+
+    with _clear_errors():
+        raise typer.Exit(run(say, load_settings(), events=events, once=once))
+
+
+def _registry(settings: Settings) -> Registry:
+    from training.registry import Registry
+
+    return Registry(settings.home, settings.model_name)
+
+
+def _secret(settings: Settings) -> bytes | None:
+    return None if settings.signing_key is None else bytes.fromhex(settings.signing_key.get_secret_value())
+
+
+def _public(settings: Settings) -> bytes | None:
+    return None if settings.verify_key is None else bytes.fromhex(settings.verify_key)
+
+
+def _moment(text: str | None, option: str) -> int | None:
+    from features.values import Unreadable
+    from training.picks import as_moment
+
+    try:
+        return None if text is None else as_moment(text)
+    except Unreadable as error:
+        raise InputError(f"{option}: {error}") from None
+
+
+def _pairs(mapping: list[str] | None) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in mapping or []]
+    for ours, separator, theirs in pairs:
+        if not (ours and separator and theirs):
+            raise InputError(f"--map: expected ours=theirs, got {ours!r}")
+    return {ours: theirs for ours, _, theirs in pairs}
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """What was raised on purpose becomes one sentence and an exit code."""
+    try:
+        yield
+    except (InputError, ModelFromTheFuture) as error:
+        complain.print(f"rihla: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    except RihlaError as error:
+        complain.print(f"rihla: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[float], None]]:
+    """A bar for one long piece of work; nothing where the output is no terminal."""
+    with _phases() as step:
+        yield lambda share: step(name, share)
+
+
+@contextmanager
+def _phases() -> Iterator[Callable[[str, float], None]]:
+    """A bar for each named phase."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:>10}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=complain, disable=not sys.stderr.isatty()) as progress:
+        tasks: dict[str, object] = {}
+
+        def step(name: str, share: float) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=1.0)
+            progress.update(tasks[name], completed=share)  # type: ignore[arg-type]
+
+        yield step
+
+
+if __name__ == "__main__":
+    app()

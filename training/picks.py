@@ -1,0 +1,277 @@
+"""Picks for a whole audience, in a file: each slate decided on what had happened strictly before its moment."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
+import pyarrow.json as pj
+import pyarrow.parquet as pq
+
+from features.errors import InvalidData, ModelFromTheFuture
+from features.moments import moment, to_text
+from features.values import Unreadable
+from recommender.items import KINDS
+from training.split import states_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from recommender.contract import LongVector
+    from recommender.engine import Engine
+    from recommender.slate import Slate, SlateRequest
+    from training.load import Data
+
+FORMATS: Final = (".parquet", ".csv", ".ndjson", ".jsonl")
+CHUNK: Final = 5_000
+REASONS: Final = pa.list_(pa.struct([("code", pa.string()), ("weight", pa.float64())]))
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who gets a slate, and as of when.
+
+    ``case_ids`` is None where the customers file has no such column.
+    """
+
+    customer_ids: Sequence[str]
+    as_of: LongVector
+    case_ids: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.customer_ids)
+
+    @property
+    def until(self) -> int:
+        """The latest moment; 0 for nobody."""
+        return int(self.as_of.max(initial=0))
+
+
+def everyone(data: Data) -> Audience:
+    """All customers with an event before the cut-off, sorted."""
+    known = data.lines.filter(data.lines.customer_id.notnull()).select("customer_id").distinct().to_pyarrow()
+    customer_ids = sorted(known["customer_id"].to_pylist())
+    return Audience(customer_ids, np.full(len(customer_ids), data.until, np.int64))
+
+
+def read_audience(path: Path, as_of: int | None) -> Audience:
+    """A customers file: ``customer_id`` and, optionally, ``case_id`` and an ``as_of`` of its own a row.
+
+    Raises
+    ------
+    InvalidData
+        Not a readable file of that kind, no ``customer_id``, or a row without a moment or with an
+        unreadable one; the message names file, row and column.
+    """
+    table = _read(path)
+    if "customer_id" not in table.column_names:
+        raise InvalidData(f"{path}: expected a column customer_id, got {', '.join(table.column_names) or 'none'}")
+    if table["customer_id"].null_count:
+        row = pc.index(pc.is_null(table["customer_id"]), True).as_py() + 1
+        raise InvalidData(f"{path}: expected a customer_id in row {row}")
+    moments = _moments(path, table, as_of)
+    case_ids = _texts(table["case_id"]) if "case_id" in table.column_names else None
+    return Audience(_texts(table["customer_id"]), moments, case_ids)
+
+
+def write_picks(
+    out: Path,
+    engine: Engine,
+    data: Data,
+    audience: Audience,
+    request: SlateRequest,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> int:
+    """Decide every slate of an audience and write it; return the number of picks.
+
+    Raises
+    ------
+    ModelFromTheFuture
+        The model has seen events after the moment of some row.
+    """
+    check_moments(engine, audience)
+    written = 0
+    with _writer(out) as write:
+        for start in range(0, len(audience), CHUNK):
+            rows = range(start, min(start + CHUNK, len(audience)))
+            table = _picks(engine, data, audience, rows, request)
+            write(table)
+            written += len(table)
+            if progress:
+                progress(rows.stop / len(audience))
+        if not len(audience):
+            write(_table([], audience))
+    return written
+
+
+def check_moments(engine: Engine, audience: Audience) -> None:
+    """Refuse a model whose cut-off is after any moment it is asked about."""
+    if len(audience) and int(audience.as_of.min()) < engine.model.until:
+        raise ModelFromTheFuture(
+            f"the model has seen events until {to_text(engine.model.until)}, "
+            f"and is asked about {to_text(int(audience.as_of.min()))}: train one with --until at or before that"
+        )
+
+
+def check_request(rules: str, kinds: str, out: Path) -> tuple[str, ...]:
+    """The kinds asked for, once everything that a caller can get wrong has been looked at.
+
+    Raises
+    ------
+    InvalidData
+        The message names the option and says what is allowed.
+    """
+    if rules not in ("default", "none"):
+        raise InvalidData(f"--rules: expected default or none, got {rules!r}")
+    wanted = tuple(kind.strip() for kind in kinds.split(","))
+    if unknown := [kind for kind in wanted if kind not in KINDS]:
+        raise InvalidData(f"--kinds: expected some of {', '.join(KINDS)}, got {unknown[0]!r}")
+    if out.suffix.lower() not in FORMATS:
+        raise InvalidData(f"{out}: expected a file that ends in {', '.join(FORMATS)}")
+    return wanted
+
+
+def _picks(engine: Engine, data: Data, audience: Audience, rows: range, request: SlateRequest) -> pa.Table:
+    customer_ids = [audience.customer_ids[row] for row in rows]
+    as_of = audience.as_of[rows.start : rows.stop]
+    states = states_of(data, customer_ids, as_of, engine.journey.schema)
+    decided = [(row, engine.decide(states.state(i), request, int(as_of[i]))) for i, row in enumerate(rows)]
+    return _table(decided, audience)
+
+
+def _table(decided: Sequence[tuple[int, Slate]], audience: Audience) -> pa.Table:
+    picked = [(row, slate.strategy, item) for row, slate in decided for item in slate.items]
+    columns: dict[str, Any] = {
+        "customer_id": pa.array([audience.customer_ids[row] for row, _, _ in picked], pa.string()),
+        "rank": pa.array([item.rank for _, _, item in picked], pa.int32()),
+        "item_id": pa.array([item.item_id for _, _, item in picked], pa.string()),
+        "kind": pa.array([item.kind for _, _, item in picked], pa.string()),
+        "score": pa.array([item.score for _, _, item in picked], pa.float64()),
+        "strategy": pa.array([strategy for _, strategy, _ in picked], pa.string()),
+        "reasons": pa.array(
+            [[{"code": reason.code, "weight": reason.weight} for reason in item.reasons] for _, _, item in picked], REASONS
+        ),
+    }
+    if audience.case_ids is not None:
+        columns["case_id"] = pa.array([audience.case_ids[row] for row, _, _ in picked], pa.string())
+    return pa.table(columns)
+
+
+@contextmanager
+def _writer(out: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that appends a table to ``out``, which appears whole at the end or not at all."""
+    ending = out.suffix.lower()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f".{out.name}.partial")
+    try:
+        if ending == ".parquet":
+            with _parquet(draft) as write:
+                yield write
+        else:
+            with draft.open("wb") as file:
+                append = _append_csv if ending == ".csv" else _append_ndjson
+                yield lambda table: append(file, table)
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    writers: list[pq.ParquetWriter] = []
+
+    def write(table: pa.Table) -> None:
+        if not writers:
+            writers.append(pq.ParquetWriter(path, table.schema, compression="zstd"))
+        writers[0].write_table(table)
+
+    try:
+        yield write
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+def _append_csv(file: Any, table: pa.Table) -> None:
+    reasons = [msgspec.json.encode(reasons).decode() for reasons in table["reasons"].to_pylist()]
+    at = table.column_names.index("reasons")
+    flat = table.set_column(at, "reasons", pa.array(reasons, pa.string()))
+    pv.write_csv(flat, file, pv.WriteOptions(include_header=file.tell() == 0))
+
+
+def _append_ndjson(file: Any, table: pa.Table) -> None:
+    file.writelines(msgspec.json.encode(row) + b"\n" for row in table.to_pylist())
+
+
+def _read(path: Path) -> pa.Table:
+    readers: dict[str, Callable[[Path], pa.Table]] = {
+        ".parquet": pq.read_table,
+        ".csv": lambda p: pv.read_csv(
+            p, convert_options=pv.ConvertOptions(column_types=dict.fromkeys(("customer_id", "case_id", "as_of"), pa.string()))
+        ),
+        ".ndjson": pj.read_json,
+        ".jsonl": pj.read_json,
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InvalidData(f"{path}: expected a customers file that ends in {', '.join(FORMATS)}")
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise InvalidData(f"{path}: expected a customers file, got nothing there") from None
+    except (pa.ArrowInvalid, OSError):
+        raise InvalidData(f"{path}: expected a {path.suffix[1:]} file with a column customer_id") from None
+
+
+def _texts(column: pa.ChunkedArray) -> list[str]:
+    return [str(value) for value in column.cast(pa.string()).to_pylist()]
+
+
+def _moments(path: Path, table: pa.Table, as_of: int | None) -> LongVector:
+    if "as_of" not in table.column_names:
+        if as_of is None:
+            raise InvalidData(f"{path}: expected a column as_of, or a moment given with --as-of")
+        return np.full(len(table), as_of, np.int64)
+    column = table["as_of"]
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us")).cast(pa.int64())
+        if not column.null_count:
+            return column.to_numpy().astype(np.int64)
+    values = column.to_pylist()
+    return np.array([_moment(path, row, value, as_of) for row, value in enumerate(values, 1)], np.int64)
+
+
+def _moment(path: Path, row: int, value: Any, as_of: int | None) -> int:
+    if value is None and as_of is not None:
+        return as_of
+    try:
+        return as_moment(value)
+    except Unreadable as error:
+        raise InvalidData(f"{path}: row {row}, as_of: {error}") from None
+
+
+def as_moment(value: object) -> int:
+    """Microseconds of a moment as people write it: RFC 3339, a date or a time without a zone (UTC), an epoch number.
+
+    Raises
+    ------
+    Unreadable
+        What was expected.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if text.replace(".", "", 1).isdigit():
+            return moment(float(text) if "." in text else int(text))
+        if len(text) == len("2026-01-31"):
+            text += "T00:00:00"
+        has_zone = text.upper().endswith("Z") or "+" in text or "-" in text[len("2026-01-31") :]
+        return moment(text if has_zone else f"{text}Z")
+    return moment(value)
