@@ -11,6 +11,9 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
+import signal
+import socket
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +23,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features.errors import InputError, ModelFromTheFuture, RihlaError
+from features.errors import InputError, ModelFromTheFuture, RihlaError, StoreUnavailable
 from features.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Stage-aware recommendations: from an event log to a served slate.",
 )
-say = Console(highlight=False)
+say = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 complain = Console(stderr=True, highlight=False)
 
 DataDir = Annotated[Path, typer.Argument(help="Data directory, as `rihla import` or `rihla simulate` writes it.")]
@@ -50,18 +53,26 @@ def import_(
         list[str] | None, typer.Option("--map", help="ours=theirs, for `events`; ours=:value for a constant.")
     ] = None,
     catalog: Annotated[Path | None, typer.Option(help="Catalogue file, for `events`.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the source in the log; an equal name is replaced.")] = None,
     *,
-    strict: Annotated[bool, typer.Option(help="A bad row is an error and nothing is written.")] = False,
+    add: Annotated[bool, typer.Option("--add", help="Keep what the directory holds and add to it.")] = False,
+    allow_contact_ids: Annotated[
+        bool, typer.Option("--allow-contact-ids", help="Take ids that look like e-mail addresses or phone numbers.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A bad row is an error and nothing is written.")] = False,
 ) -> None:
     """Read a log into a data directory; bad rows go to its rejects.ndjson.
 
     Example: `rihla import events clicks.csv --out shop --map customer_id=user --map occurred_at=ts`
     """
-    from training.importers import import_data
+    from training.importers import ImportOptions, import_data
 
+    options = ImportOptions(name=name, add=add, allow_contact_ids=allow_contact_ids)
     with _clear_errors(), _progress("import") as step:
-        summary = import_data(kind, path, out, mapping=_pairs(mapping), catalog=catalog, strict=strict, progress=step)
-    say.print(str(summary), markup=False)
+        summary = import_data(
+            kind, path, out, mapping=_pairs(mapping), catalog=catalog, strict=strict, progress=step, options=options
+        )
+    say.print(str(summary), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -92,7 +103,7 @@ def check(directory: DataDir) -> None:
     from training.check import check as run
 
     with _clear_errors():
-        say.print(str(run(directory)), markup=False)
+        say.print(str(run(directory)), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -120,7 +131,9 @@ def stages(directory: DataDir, as_of: Moment = None) -> None:
 @app.command()
 def train(
     directory: DataDir,
-    until: Annotated[str | None, typer.Option(help="Cut-off: nothing at or after it is seen. Default: the end of the log.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Cut-off: nothing at or after it is seen. Default: the end of the log.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Equal data and seed give an equal content digest.")] = 0,
 ) -> None:
     """Fit, evaluate and register a model; print its version.
@@ -149,15 +162,21 @@ def train(
 def recommend(
     directory: DataDir,
     out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .ndjson.")],
-    customers: Annotated[str, typer.Option(help="`all`, or a file with customer_id and, optionally, case_id and as_of.")] = "all",
+    customers: Annotated[
+        str, typer.Option(help="`all`, or a file with customer_id and, optionally, case_id and as_of.")
+    ] = "all",
     as_of: Moment = None,
     placement: Annotated[str, typer.Option(help="Where the slate is shown.")] = "email",
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Most picks a slate.")] = 20,
-    model: Annotated[str | None, typer.Option(help="Version, alias or path of a bundle. Default: DIR/model.json.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Version, alias or path of a bundle. Default: DIR/model.json.")
+    ] = None,
     rules: Annotated[str, typer.Option(help="`default`, or `none` for the bare ranking.")] = "default",
     kinds: Annotated[str, typer.Option(help="Kinds of item, comma-separated.")] = "product,content,action",
     *,
-    unseen_only: Annotated[bool, typer.Option("--unseen-only", help="Leave out what the customer has touched.")] = False,
+    unseen_only: Annotated[
+        bool, typer.Option("--unseen-only", help="Leave out what the customer has touched.")
+    ] = False,
 ) -> None:
     """Write picks for an audience.
 
@@ -177,7 +196,9 @@ def recommend(
         audience = audience or everyone(data)
         engine = open_model(directory, model, _registry(settings), verify_key=_public(settings))
         check_moments(engine, audience)
-        request = SlateRequest(placement=placement, limit=n, kinds=wanted, unseen_only=unseen_only, apply_rules=rules != "none")
+        request = SlateRequest(
+            placement=placement, limit=n, kinds=wanted, unseen_only=unseen_only, apply_rules=rules != "none"
+        )
         n_picks = write_picks(out, engine, data, audience, request, progress=step)
     say.print(f"{n_picks:,} picks for {len(audience):,} cases in {out}", markup=False)
 
@@ -237,10 +258,58 @@ def demo(
 
     Example: `rihla demo --once`
     """
-    from demo import run
+    from features.journey import Journey
+    from service.walkthrough import JOURNEY, Client, curl_lines, walk
+    from training.job import train as fit
+    from training.simulator import simulate as make
 
     with _clear_errors():
-        raise typer.Exit(run(say, load_settings(), events=events, once=once))
+        settings = load_settings()
+        shop, journey = settings.home / "demo" / "shop", settings.home / "demo" / "journey.toml"
+        journey.parent.mkdir(parents=True, exist_ok=True)
+        journey.write_text(JOURNEY, encoding="utf-8")
+        with _phases() as step:
+            make(shop, events=events, progress=lambda share: step("simulate", share))
+            registry = _registry(settings)
+            made = fit(shop, registry=registry, until=None, journey=Journey.load(journey), progress=step)
+        registry.promote(made.version)
+        say.print(f"version {made.version} is the champion; starting the service", markup=False)
+        with _serving(settings, journey) as base:
+            client = Client(base)
+            if not client.wait_for_model(made.bundle.name):
+                raise StoreUnavailable(f"the service at {base} did not take the new model within a minute")
+            walk(client, say)
+            say.rule("try it")
+            say.print("\n".join(curl_lines(base)), markup=False, soft_wrap=True)
+            if not once:
+                say.print("The service stays up until Ctrl-C.")
+                signal.pause()
+
+
+@contextmanager
+def _serving(settings: Settings, journey: Path) -> Iterator[str]:
+    """A service of its own process on a free port; its address. It ends with the block."""
+    port = _free_port(settings.port)
+    environment = os.environ | {"RIHLA_PORT": str(port), "RIHLA_JOURNEY": str(journey), "RIHLA_LOG_LEVEL": "warning"}
+    service = subprocess.Popen([sys.executable, __file__, "serve"], env=environment)
+    try:
+        yield f"http://{settings.host}:{port}"
+    finally:
+        service.terminate()
+        service.wait()
+
+
+def _free_port(wanted: int) -> int:
+    """The port wanted, or any free one where it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    return wanted
 
 
 def _registry(settings: Settings) -> Registry:

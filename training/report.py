@@ -40,7 +40,9 @@ def report(published: Published) -> RenderableType:
         lines.append("not evaluated and not tuned: too few customers with a history in the last fifth of the time")
         return Text("\n".join(lines))
     span = f"{to_text(fitted.evaluation.start)} to {to_text(fitted.evaluation.end)}"
-    lines.append(f"{METRIC} on {span}, full catalogue, bare ranking, 95 % bootstrap intervals; * fewer than {MIN_CASES} cases")
+    lines.append(
+        f"{METRIC} on {span}, full catalogue, bare ranking, 95 % bootstrap intervals; * fewer than {MIN_CASES} cases"
+    )
     return Group(Text("\n".join(lines)), _table(fitted.evaluation))
 
 
@@ -67,8 +69,11 @@ def _table(evaluation: Evaluation) -> Table:
 
 
 def _value(row: Row | None) -> str:
-    return "" if row is None else f"{row.value.mean:.4f} [{row.value.low:.4f}, {row.value.high:.4f}]"
+    if row is None:
+        return ""
+    interval = f" [{row.value.low:.3f}, {row.value.high:.3f}]" if row.system == SYSTEM else ""
+    return f"{row.value.mean:.4f}{interval}"
 
 
 def _delta(row: Row) -> str:
-    return "" if row.delta is None else f"{row.delta.mean:+.4f} [{row.delta.low:+.4f}, {row.delta.high:+.4f}]"
+    return "" if row.delta is None else f"{row.delta.mean:+.3f} [{row.delta.low:+.3f}, {row.delta.high:+.3f}]"
