@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from recommender.contract import FloatMatrix, FloatVector, IntVector, Query
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from recommender.contract import Retriever
+    from recommender.contract import FloatMatrix, FloatVector, IntVector, Query, Retriever
 
 STAGES = ("awareness", "engagement", "transaction", "retention")
 TASKS = ("any", "new")
@@ -32,10 +30,30 @@ def context_of(stage: str, *, live: bool) -> str:
 
 
 PRIOR: Final[Mapping[str, Mapping[str, float]]] = {
-    "any": {"popular": 0.1, "category": 0.1, "recent": 0.2, "frequent": 0.25, "viewed_next": 0.1, "viewed_bought": 0.02,
-            "bought_together": 0.03, "read_next": 0.05, "neighbours": 0.1, "als": 0.1, "content": 0.05},
-    "new": {"popular": 0.2, "category": 0.1, "viewed_next": 0.15, "viewed_bought": 0.05, "bought_together": 0.1,
-            "read_next": 0.1, "neighbours": 0.15, "als": 0.15, "content": 0.1},
+    "any": {
+        "popular": 0.1,
+        "category": 0.1,
+        "recent": 0.2,
+        "frequent": 0.25,
+        "viewed_next": 0.1,
+        "viewed_bought": 0.02,
+        "bought_together": 0.03,
+        "read_next": 0.05,
+        "neighbours": 0.1,
+        "als": 0.1,
+        "content": 0.05,
+    },
+    "new": {
+        "popular": 0.2,
+        "category": 0.1,
+        "viewed_next": 0.15,
+        "viewed_bought": 0.05,
+        "bought_together": 0.1,
+        "read_next": 0.1,
+        "neighbours": 0.15,
+        "als": 0.15,
+        "content": 0.1,
+    },
 }
 """Rounded means of what was learned on data sets of several kinds."""
 
@@ -104,7 +122,9 @@ class Blend:
         for task, rows in self.weights.items():
             kept = np.pad(rows, ((0, 0), (0, 1)))[:, columns]
             total = kept.sum(axis=1, keepdims=True)
-            weights[task] = np.where(total > 0, kept / np.maximum(total, 1e-9), 1 / max(1, len(sources))).astype(np.float32)
+            weights[task] = np.where(total > 0, kept / np.maximum(total, 1e-9), 1 / max(1, len(sources))).astype(
+                np.float32
+            )
         return Blend(sources, weights)
 
     @classmethod

@@ -64,7 +64,12 @@ class Engine:
     """
 
     def __init__(
-        self, arrays: Mapping[str, NDArray[np.generic]], blend: Blend, journey: Journey, model: Model, rules: Rules | None = None
+        self,
+        arrays: Mapping[str, NDArray[np.generic]],
+        blend: Blend,
+        journey: Journey,
+        model: Model,
+        rules: Rules | None = None,
     ) -> None:
         self._arrays = arrays
         self.model = model
@@ -89,11 +94,24 @@ class Engine:
         """
         optional = frozenset(name for retriever in RETRIEVERS for name in retriever.arrays)
         bundle = open_bundle(
-            path, known=KNOWN_ARRAYS, documents=DOCUMENTS, optional=optional, schema_hash=schema_hash, verify_key=verify_key
+            path,
+            known=KNOWN_ARRAYS,
+            documents=DOCUMENTS,
+            optional=optional,
+            schema_hash=schema_hash,
+            verify_key=verify_key,
         )
-        documents: Mapping[str, Any] = bundle.documents  # type: ignore[assignment]
-        model = Model(bundle.manifest.name, bundle.manifest.digest[:12], bundle.manifest.digest, bundle.manifest.until, bundle.manifest.content_digest)
-        engine = cls(bundle.arrays, Blend.of_document(documents["blend"]), Journey.of_document(documents["journey"]), model)
+        documents: Mapping[str, Any] = bundle.documents
+        model = Model(
+            bundle.manifest.name,
+            bundle.manifest.digest[:12],
+            bundle.manifest.digest,
+            bundle.manifest.until,
+            bundle.manifest.content_digest,
+        )
+        engine = cls(
+            bundle.arrays, Blend.of_document(documents["blend"]), Journey.of_document(documents["journey"]), model
+        )
         check_golden(engine, documents["golden"])
         return engine
 
@@ -214,4 +232,6 @@ def empty_arrays() -> dict[str, NDArray[np.generic]]:
     arrays: dict[str, NDArray[np.generic]] = {
         name: np.zeros((0,) * spec.ndim, spec.dtype) for name, spec in Items.arrays.items()
     }
-    return arrays | {name: np.zeros(1, np.int64) for name in arrays if name.endswith("_at") and name != "items.published_at"}
+    return arrays | {
+        name: np.zeros(1, np.int64) for name in arrays if name.endswith("_at") and name != "items.published_at"
+    }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -141,4 +142,4 @@ def pack_text(values: Iterable[str]) -> tuple[NDArray[np.uint8], LongVector]:
 def unpack_text(raw: NDArray[np.generic], offsets: NDArray[np.generic]) -> Sequence[str]:
     """Inverse of :func:`pack_text`."""
     data, at = raw.tobytes(), offsets.tolist()
-    return [data[a:b].decode() for a, b in zip(at[:-1], at[1:], strict=True)]
+    return [data[a:b].decode() for a, b in itertools.pairwise(at)]

@@ -23,7 +23,7 @@ class CatalogOverlay:
     items: Mapping[int, Item] = field(default_factory=dict)
 
     def with_item(self, item: Item) -> CatalogOverlay:
-        """This overlay with one item put in, or put anew."""
+        """The same overlay with one item put in, or put anew."""
         return CatalogOverlay({**self.items, key64(item.item_id): item})
 
     def is_available(self, item_key: int, *, in_bundle: bool) -> bool:

@@ -42,12 +42,18 @@ def held_back(
     why |= dict.fromkeys(_just_bought(query, rules).tolist(), "just_bought")
     candidates = set(item_idx.tolist())
     held = {row: reason for row, reason in why.items() if row in candidates}
-    gone = item_idx[~items.is_available[item_idx]].tolist()
-    changed = items.rows_of(np.fromiter(overlay.items, np.int64, len(overlay.items))).tolist()
-    for row in {*gone, *(row for row in changed if row in candidates)}:
-        if not overlay.is_available(int(items.item_key[row]), in_bundle=bool(items.is_available[row])):
-            held[row] = "unavailable"
-    return held
+    return held | dict.fromkeys(_unavailable(item_idx, items, overlay).tolist(), "unavailable")
+
+
+def _unavailable(item_idx: IntVector, items: Items, overlay: CatalogOverlay) -> IntVector:
+    is_available = items.is_available[item_idx]
+    if overlay.items:
+        # Candidates are looked up in the overlay, never the other way round: it can hold the whole catalogue.
+        keys = items.item_key[item_idx].tolist()
+        was = is_available.tolist()
+        now = [overlay.is_available(key, in_bundle=before) for key, before in zip(keys, was, strict=True)]
+        is_available = np.array(now, np.bool_)
+    return item_idx[~is_available]
 
 
 def _just_bought(query: Query, rules: Rules) -> IntVector:

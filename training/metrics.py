@@ -26,18 +26,20 @@ def ndcg(hits: Hits, n_targets: Counts, n: int = 10) -> PerCase:
     discount = 1 / np.log2(np.arange(2, n + 2))
     gain = hits[:, :n] @ discount[: hits.shape[1]]
     ideal = np.concatenate([[0], np.cumsum(discount)])[np.minimum(n_targets, n)]
-    return np.divide(gain, ideal, out=np.zeros(len(gain)), where=ideal > 0)
+    score: PerCase = np.divide(gain, ideal, out=np.zeros(len(gain)), where=ideal > 0)
+    return score
 
 
 def recall(hits: Hits, n_targets: Counts, n: int = 20) -> PerCase:
     """Share of the targets within the first ``n``."""
-    return hits[:, :n].sum(axis=1) / np.maximum(1, n_targets)
+    share: PerCase = hits[:, :n].sum(axis=1) / np.maximum(1, n_targets)
+    return share
 
 
 def hit_rate(hits: Hits, n_targets: Counts, n: int = 20) -> PerCase:
     """Whether any target is within the first ``n``."""
     del n_targets
-    return hits[:, :n].any(axis=1).astype(np.float64)
+    return np.asarray(hits[:, :n].any(axis=1), np.float64)
 
 
 def mrr(hits: Hits, n_targets: Counts, n: int = 20) -> PerCase:

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.state import ITEM_SUMS, SIGNALS
-from recommender.contract import IntVector, LongVector
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from numpy.typing import NDArray
+
+    from recommender.contract import IntVector, LongVector
 
 TOUCH_OF_TYPE: Final = {
     event_type: column for column, (_, signal, _) in enumerate(ITEM_SUMS) for event_type in SIGNALS[signal].types
@@ -132,10 +133,12 @@ def _touch_codes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
 
 def _locales(lines: ir.Table, customer_ids: tuple[str, ...]) -> tuple[str | None, ...]:
     """Latest declared locale of each customer."""
-
-
     said = lines.filter(lines.type == "identify", lines.customer_id.notnull(), ~lines.late)
-    table = said.select("customer_id", "occurred_at", "event_id", "properties").order_by("occurred_at", "event_id").to_pyarrow()
+    table = (
+        said.select("customer_id", "occurred_at", "event_id", "properties")
+        .order_by("occurred_at", "event_id")
+        .to_pyarrow()
+    )
     latest: dict[str, str] = {}
     for customer_id, properties in zip(table["customer_id"].to_pylist(), table["properties"].to_pylist(), strict=True):
         locale = msgspec.json.decode(properties).get("locale")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from features.catalog import Item
 from features.ids import key64
 from recommender.contract import TOUCHES, LongVector
 from recommender.items import KINDS, pack_text
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from features.catalog import Item
+    from features.catalog import Kind
     from training.touches import Touches
 
 CONTENT_TOUCHES = tuple(TOUCHES.index(name) for name in ("reads", "likes"))
@@ -26,7 +27,7 @@ CONTENT_TOUCHES = tuple(TOUCHES.index(name) for name in ("reads", "likes"))
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Items known at a cut-off, sorted by ``item_key``: their bundle arrays, and the texts that content is fitted on."""
+    """Items known at a cut-off, sorted by ``item_key``: their bundle arrays, and texts for the content fit."""
 
     item_keys: LongVector
     arrays: Mapping[str, NDArray[np.generic]]
@@ -58,12 +59,12 @@ def vocabulary_of(catalog: Sequence[Item], seen_ids: Mapping[str, int], touches:
 
 
 def _was_known(item: Item, first_seen: int | None, until: int) -> bool:
-    if item.published_at is not None:
-        return item.published_at < until
-    return first_seen is None or first_seen < until
+    if first_seen is not None and first_seen < until:
+        return True
+    return first_seen is None if item.published_at is None else item.published_at < until
 
 
-def _kinds_by_touch(touches: Touches) -> dict[int, str]:
+def _kinds_by_touch(touches: Touches) -> dict[int, Kind]:
     """Kind of items without a catalogue row: content when only read and liked."""
     is_content = np.isin(touches.touch, CONTENT_TOUCHES)
     n_content = np.bincount(touches.item_idx, is_content, len(touches.item_keys))
@@ -74,9 +75,7 @@ def _kinds_by_touch(touches: Touches) -> dict[int, str]:
     }
 
 
-def _bare_item(item_id: str, kind: str) -> Item:
-    from features.catalog import Item
-
+def _bare_item(item_id: str, kind: Kind) -> Item:
     return Item(item_id=item_id, kind=kind)
 
 
@@ -90,7 +89,9 @@ def _arrays(items: Sequence[Item], keys: LongVector) -> dict[str, NDArray[np.gen
         "items.locale": locale,
         "items.is_available": np.array([item.available for item in items], np.bool_),
         "items.published_at": np.array([item.published_at or 0 for item in items], np.int64),
-        "items.price_minor": np.array([-1 if item.price_minor is None else item.price_minor for item in items], np.int64),
+        "items.price_minor": np.array(
+            [-1 if item.price_minor is None else item.price_minor for item in items], np.int64
+        ),
         "items.stages": np.array([_stage_bits(item.attributes) for item in items], np.uint8),
     }
     texts = {
@@ -113,4 +114,4 @@ def _coded(values: Sequence[str | None]) -> tuple[list[str], NDArray[np.int32]]:
 def _stage_bits(attributes: str) -> int:
     """Stages that the catalogue limits an item to, from its attribute ``stages`` = "transaction,retention"."""
     stages = msgspec.json.decode(attributes).get("stages", "")
-    return sum(STAGE_BITS.get(name.strip(), 0) for name in str(stages).split(","))
+    return sum(STAGE_BITS.get(name, 0) for name in {name.strip() for name in str(stages).split(",")})

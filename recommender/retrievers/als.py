@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from recommender.contract import NOTHING, ArraySpec, Candidates, FloatMatrix, FloatVector, IntVector, Query, best_of_dense
+from recommender.contract import (
+    NOTHING,
+    ArraySpec,
+    Candidates,
+    FloatMatrix,
+    FloatVector,
+    IntVector,
+    Query,
+    best_of_dense,
+)
 from recommender.retrievers.history import item_weights
 
 if TYPE_CHECKING:

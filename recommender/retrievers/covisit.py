@@ -53,30 +53,30 @@ class Covisit:
 class ViewedNext(Covisit):
     """After looking at a, customers look at b."""
 
-    name = "viewed_next"
-    arrays = graph_arrays("viewed_next")
-    seed_touches = ("views", "carts", "buys")
+    name: ClassVar[str] = "viewed_next"
+    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("viewed_next")
+    seed_touches: ClassVar[tuple[str, ...]] = ("views", "carts", "buys")
 
 
 class ViewedBought(Covisit):
     """After looking at a, customers put b into the cart or buy it."""
 
-    name = "viewed_bought"
-    arrays = graph_arrays("viewed_bought")
-    seed_touches = ("views", "carts")
+    name: ClassVar[str] = "viewed_bought"
+    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("viewed_bought")
+    seed_touches: ClassVar[tuple[str, ...]] = ("views", "carts")
 
 
 class BoughtTogether(Covisit):
     """With or after a, customers buy b."""
 
-    name = "bought_together"
-    arrays = graph_arrays("bought_together")
-    seed_touches = ("buys", "carts")
+    name: ClassVar[str] = "bought_together"
+    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("bought_together")
+    seed_touches: ClassVar[tuple[str, ...]] = ("buys", "carts")
 
 
 class ReadNext(Covisit):
     """After reading a, customers read b."""
 
-    name = "read_next"
-    arrays = graph_arrays("read_next")
-    seed_touches = ("reads", "likes")
+    name: ClassVar[str] = "read_next"
+    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("read_next")
+    seed_touches: ClassVar[tuple[str, ...]] = ("reads", "likes")

@@ -43,4 +43,5 @@ def item_weights(query: Query, touch_weights: FloatVector, half_life_days: float
 
 
 def _decay(age_days: NDArray[np.floating], half_life_days: float) -> NDArray[np.floating]:
-    return np.exp2(-np.maximum(age_days, 0) / half_life_days)
+    weight: NDArray[np.floating] = np.exp2(-np.maximum(age_days, 0) / half_life_days)
+    return weight

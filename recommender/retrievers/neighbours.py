@@ -25,7 +25,10 @@ class Neighbours:
     """
 
     name: ClassVar[str] = "neighbours"
-    arrays: ClassVar[Mapping[str, ArraySpec]] = {**graph_arrays("neighbours"), "neighbours.params": ArraySpec("float32", 1)}
+    arrays: ClassVar[Mapping[str, ArraySpec]] = {
+        **graph_arrays("neighbours"),
+        "neighbours.params": ArraySpec("float32", 1),
+    }
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items) -> None:
         del items

@@ -68,4 +68,5 @@ class OwnFrequent:
         return best(*query.allow(*summed(item_idx, np.concatenate([touch, bought]).astype(np.float32))), n)
 
     def _decay(self, age_days: NDArray[np.floating]) -> NDArray[np.floating]:
-        return np.exp2(-np.maximum(age_days, 0) / self._half_life_days)
+        weight: NDArray[np.floating] = np.exp2(-np.maximum(age_days, 0) / self._half_life_days)
+        return weight

@@ -49,7 +49,8 @@ class Popular:
         parts = [part for kind in query.kinds if (part := self._of_kind(KINDS.index(kind), query)) is not None]
         if not parts:
             return NOTHING
-        return best(*(np.concatenate(column) for column in zip(*parts, strict=True)), n)
+        item_idx, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return best(item_idx, score, n)
 
     def _of_kind(self, kind: int, query: Query) -> tuple[IntVector, FloatVector] | None:
         overall = self._lists.get((kind, -1))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from recommender.contract import FloatVector
 from training.fitting.graphs import customer_items
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from recommender.contract import FloatVector
     from training.touches import Touches
 
 MIN_ITEMS_A_CUSTOMER = 2

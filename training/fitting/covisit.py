@@ -84,7 +84,9 @@ def fit_bought_together(
     gap = np.diff(own.at[first])
     follows = np.flatnonzero((np.diff(own.customer_idx[first]) == 0) & (gap <= window_days * DAY_US))
     if len(follows):
-        matrix = matrix + 0.5 * bought[follows].T @ sparse.diags(share[follows].astype(np.float32)) @ bought[follows + 1]
+        matrix = (
+            matrix + 0.5 * bought[follows].T @ sparse.diags(share[follows].astype(np.float32)) @ bought[follows + 1]
+        )
     return _edges("bought_together", matrix.tocsr().astype(np.float32))
 
 

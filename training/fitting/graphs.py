@@ -8,17 +8,19 @@ import numpy as np
 from scipy import sparse
 
 from features.events import DAY_US
-from recommender.contract import FloatVector
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from recommender.contract import FloatVector
     from training.touches import Touches
 
 MAX_ITEMS_A_CUSTOMER = 500
 
 
-def customer_items(touches: Touches, n_items: int, touch_weights: FloatVector, half_life_days: float) -> sparse.csr_matrix:
+def customer_items(
+    touches: Touches, n_items: int, touch_weights: FloatVector, half_life_days: float
+) -> sparse.csr_matrix:
     """Customers × items, ``sum of w(type) * 2^(-age / half-life)``, float32.
 
     The most loved ``MAX_ITEMS_A_CUSTOMER`` items of a customer are kept, which bounds what one customer

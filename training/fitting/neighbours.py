@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from recommender.contract import FloatVector
 from training.fitting.graphs import best_of_rows, customer_items, graph_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from recommender.contract import FloatVector
     from training.touches import Touches
 
 N_NEIGHBOURS: Final = 200
@@ -66,7 +66,7 @@ def _cosine(matrix: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_ma
 
 
 def _shrink(block: sparse.csr_matrix, norm_rows: FloatVector, norm_columns: FloatVector, shrink: float) -> None:
-    """``c_ij / (|i| |j| + shrink * mean square norm)`` in place; the mean makes ``shrink`` free of the weights' unit."""
+    """``c_ij / (|i| |j| + shrink / 100 * mean square norm)`` in place; the mean frees ``shrink`` of the weights' unit."""
     unit = float(np.mean(norm_columns[norm_columns > 0] ** 2)) if (norm_columns > 0).any() else 1.0
     rows = np.repeat(norm_rows, np.diff(block.indptr))
     block.data /= (rows * norm_columns[block.indices] + shrink * unit / 100).astype(np.float32)
@@ -76,7 +76,7 @@ def _rp3beta(matrix: sparse.csr_matrix, params: NeighbourParams) -> tuple[sparse
     to_customer = _row_normal(matrix.T.tocsr(), params.alpha)
     to_item = _row_normal(matrix, params.alpha)
     popularity = np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1)
-    return to_customer, (to_item @ sparse.diags((popularity ** -params.beta).astype(np.float32))).tocsr()
+    return to_customer, (to_item @ sparse.diags((popularity**-params.beta).astype(np.float32))).tocsr()
 
 
 def _row_normal(matrix: sparse.csr_matrix, alpha: float) -> sparse.csr_matrix:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from features.events import DAY_US
-from recommender.contract import FloatVector, IntVector
 from recommender.items import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
+    from recommender.contract import FloatVector, IntVector
     from recommender.items import Items
     from training.touches import Touches
 
@@ -71,19 +70,25 @@ def fit_category(touches: Touches, items: Items, half_life_days: float) -> dict[
     counts = decayed_counts(touches, len(items), half_life_days)
     order = np.argsort(items.category, kind="stable")
     bounds = np.searchsorted(items.category[order], np.arange(len(items.categories) + 1))
-    rows = [order[a:b].astype(np.int32) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    rows = [order[a:b].astype(np.int32) for a, b in itertools.pairwise(bounds)]
     return _packed("category", [_top(row, counts[row], N_KEPT_OF_CATEGORY) for row in rows])
 
 
 def _top(rows: IntVector, counts: FloatVector, n: int) -> tuple[IntVector, FloatVector]:
     order = np.lexsort((rows, -counts))[:n]
+    # What was touched long ago has tiny counts: relative to each other they still say which was touched more.
+    score = counts[order] / (counts.max(initial=0) or np.float32(1))
     # A tiny floor keeps untouched items in the list, below every touched one.
-    score = np.maximum(counts[order] / max(float(counts.max(initial=0)), 1e-9), 1e-6)
+    score[score <= 0] = score[score > 0].min(initial=2e-6) / 2
     return rows[order], score.astype(np.float32)
 
 
-def _packed(name: str, lists: list[tuple[IntVector, FloatVector]]) -> Mapping[str, NDArray[np.generic]]:
+def _packed(name: str, lists: list[tuple[IntVector, FloatVector]]) -> dict[str, NDArray[np.generic]]:
     indptr = np.cumsum([0, *(len(rows) for rows, _ in lists)]).astype(np.int64)
     item_idx = np.concatenate([np.empty(0, np.int32), *(rows for rows, _ in lists)])
     score = np.concatenate([np.empty(0, np.float32), *(score for _, score in lists)])
-    return {f"{name}.indptr": indptr, f"{name}.item_idx": item_idx.astype(np.int32), f"{name}.score": score.astype(np.float32)}
+    return {
+        f"{name}.indptr": indptr,
+        f"{name}.item_idx": item_idx.astype(np.int32),
+        f"{name}.score": score.astype(np.float32),
+    }
