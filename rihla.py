@@ -291,7 +291,7 @@ def _serving(settings: Settings, journey: Path) -> Iterator[str]:
     """A service of its own process on a free port; its address. It ends with the block."""
     port = _free_port(settings.port)
     environment = os.environ | {"RIHLA_PORT": str(port), "RIHLA_JOURNEY": str(journey), "RIHLA_LOG_LEVEL": "warning"}
-    service = subprocess.Popen([sys.executable, __file__, "serve"], env=environment)
+    service = subprocess.Popen([sys.executable, __file__, "serve"], env=environment)  # noqa: S603 - ourselves
     try:
         yield f"http://{settings.host}:{port}"
     finally:

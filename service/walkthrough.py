@@ -94,10 +94,10 @@ def walk(client: Client, say: Console) -> None:
 def curl_lines(base: str) -> Sequence[str]:
     """What to type to go on from here."""
     json_header = "-H 'content-type: application/json'"
+    event = """'{"event_id":"e1","type":"search","customer_id":"me","occurred_at":"'$(date -u +%FT%TZ)'"}'"""
     return (
         f"curl '{base}/v1/customers/me/recommendations?limit=4&explain=full'",
-        f"curl {json_header} {base}/v1/events -d "
-        """'{"event_id":"e1","type":"search","customer_id":"me","occurred_at":"'$(date -u +%FT%TZ)'"}'""",
+        f"curl {json_header} {base}/v1/events -d {event}",
         f"curl {base}/v1/customers/me",
         f"curl {base}/v1/model",
         f"curl {base}/metrics",
