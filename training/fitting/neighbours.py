@@ -66,7 +66,7 @@ def _cosine(matrix: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_ma
 
 
 def _shrink(block: sparse.csr_matrix, norm_rows: FloatVector, norm_columns: FloatVector, shrink: float) -> None:
-    """``c_ij / (|i| |j| + shrink / 100 * mean square norm)`` in place; the mean frees ``shrink`` of the weights' unit."""
+    """``c_ij / (|i| |j| + shrink / 100 * mean square norm)`` in place, so that ``shrink`` has no unit."""
     unit = float(np.mean(norm_columns[norm_columns > 0] ** 2)) if (norm_columns > 0).any() else 1.0
     rows = np.repeat(norm_rows, np.diff(block.indptr))
     block.data /= (rows * norm_columns[block.indices] + shrink * unit / 100).astype(np.float32)
