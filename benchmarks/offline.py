@@ -1,0 +1,124 @@
+"""The offline budgets: picks in bulk, and fit and evaluate in a process of their own, for its memory.
+
+Run as a module: ``python -m benchmarks.offline DIR`` prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks.budgets import Row
+from features.journey import Journey
+from recommender.blend import Blend
+from recommender.engine import Engine, Model, sources_of
+from recommender.slate import SlateRequest
+from training.evaluate import evaluate
+from training.fit import SOURCES, Recipe, fit_source
+from training.load import Data
+from training.picks import Audience, write_picks
+from training.split import cases_of, states_of, windows_of
+
+if TYPE_CHECKING:
+    from benchmarks.shop import Shop
+
+N_CASES = 2_000
+FIT_PATIENCE_S = 3_600
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """Seconds of each part of a fit, of the evaluation, and peak memory after each, MiB."""
+
+    steps: dict[str, float]
+    evaluate_s: float
+    fit_mib: float
+    evaluate_mib: float
+    n_touches: int
+
+    @property
+    def fit_s(self) -> float:
+        return sum(self.steps.values())
+
+
+def picks_rows(shop: Shop, n: int) -> list[Row]:
+    """Customers a second, from the log to a file of 20 picks each."""
+    ids = [shop.customer_ids[i % len(shop.customer_ids)] for i in range(n)]
+    audience = Audience(ids, np.full(n, shop.now, np.int64))
+    begun = time.perf_counter()
+    request = SlateRequest("email", 20, channel="email")
+    write_picks(shop.home / "picks.parquet", shop.engine, shop.data, audience, request)
+    took = time.perf_counter() - begun
+    begun = time.perf_counter()
+    states_of(shop.data, ids, audience.as_of, shop.engine.journey.schema)
+    states_s = time.perf_counter() - begun
+    note = f"{n:,} customers in {took:.1f} s, {states_s:.1f} s of it states from the log, the rest deciding and writing"
+    rate = n / took
+    name, measured = "batch picks, 20 of 20k items", f"{rate:,.0f} customers/s"
+    return [
+        Row(f"{name}, full", "≥ 1,500 customers/s", measured, rate >= 1_500, note),
+        Row(f"{name}, blend only", "≥ 4,000 customers/s", measured, rate >= 4_000, "the same run: no ranker yet"),
+    ]
+
+
+def fit_rows(path: Path, events: int) -> list[Row]:
+    """Fit and evaluate on the whole log; other sizes than a million say so and are not judged."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.offline", str(path)],
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=Path(__file__).parents[1],
+        timeout=FIT_PATIENCE_S,
+    )
+    found = msgspec.json.decode(done.stdout.splitlines()[-1], type=Fitted)
+    dearest = sorted(found.steps.items(), key=lambda step: -step[1])[:3]
+    where = "most in " + ", ".join(f"{name} {took:.1f} s" for name, took in dearest)
+    is_full = events >= 1_000_000
+    fit = f"{found.fit_s:.0f} s, {found.fit_mib / 1024:.1f} GiB"
+    fit_met = (found.fit_s <= 180 and found.fit_mib <= 4096) if is_full else None
+    evaluate_met = found.evaluate_s <= 300 if is_full else None
+    how = f"{N_CASES:,} cases, two tasks, five systems; peak {found.evaluate_mib / 1024:.1f} GiB"
+    where = f"{found.n_touches:,} interactions; {where}"
+    return [
+        Row(f"fit on {events:,} events", "1 M: ≤ 180 s, ≤ 4 GiB", fit, fit_met, where),
+        Row("evaluate on the same", "1 M: ≤ 300 s", f"{found.evaluate_s:.0f} s", evaluate_met, how),
+    ]
+
+
+def measured(path: Path) -> Fitted:
+    """Fit step by step with the default recipe, then evaluate."""
+    with threadpool_limits(1, "blas"):
+        steps: dict[str, float] = {}
+        begun = time.perf_counter()
+        data = Data(path)
+        material = data.material(data.until)
+        arrays = dict(material.vocabulary.arrays)
+        steps["load"] = time.perf_counter() - begun
+        recipe = Recipe()
+        for name in SOURCES:
+            begun = time.perf_counter()
+            arrays |= fit_source(name, material, recipe)
+            steps[name] = time.perf_counter() - begun
+        fit_mib = _peak_mib()
+        journey, sources = Journey.load(None), sources_of(arrays)
+        engine = Engine(arrays, Blend.prior(sources), journey, Model("benchmark", "0", "", 0))
+        begun = time.perf_counter()
+        windows = windows_of(data)
+        cases = cases_of(data, windows.test, windows.until, journey.schema, n=N_CASES, seed=0)
+        evaluate(engine, cases, windows.test, windows.until)
+        return Fitted(steps, time.perf_counter() - begun, fit_mib, _peak_mib(), len(material.touches))
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.encode(measured(Path(sys.argv[1]))) + b"\n")

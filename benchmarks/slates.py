@@ -1,0 +1,183 @@
+"""The service under load, one worker: slates beside the floor, latency at a constant rate, events in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.request
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+from redis import Redis
+
+from benchmarks.arithmetic import median
+from benchmarks.budgets import Row
+from benchmarks.floor import KEY
+from benchmarks.load import Job, generate, get, post
+from benchmarks.served import Served, cpu_s, floor, memory_mib
+from features.settings import load_settings
+from service.bootstrap import assemble
+from service.store.customers import Change
+from service.store.functions import load_functions
+
+if TYPE_CHECKING:
+    from benchmarks.shop import Shop
+
+MICROS = 1_000_000
+N_REQUESTS = 60_000
+BATCH = 100
+
+
+class Measured(NamedTuple):
+    """Answers a second, processor time of the server a request in µs, and requests that failed."""
+
+    rate: float
+    cpu_us: float
+    n_failed: int
+
+
+class Throughput(NamedTuple):
+    """Rounds of each kind of request, taken in turns so that all see the same machine."""
+
+    floor: list[Measured]
+    full: list[Measured]
+    popular: list[Measured]
+
+    @property
+    def full_rate(self) -> float:
+        return median([one.rate for one in self.full])
+
+
+def store_states(shop: Shop, served: Served) -> None:
+    """Put the states of the shop's customers into the store, as events would have left them."""
+    settings = load_settings(home=shop.home, redis_url=served.redis_url)
+
+    async def put() -> None:
+        program = assemble(settings)
+        await load_functions(program.clients.background)
+        for customer_id, state in zip(shop.customer_ids, shop.states, strict=True):
+            record = await program.customers.load(customer_id, shop.now)
+            standing = shop.engine.journey.stage_of(state, shop.now)
+            await program.customers.commit(record, Change(standing, shop.now, "event", state))
+        await program.clients.aclose()
+
+    asyncio.run(put())
+
+
+def throughput(shop: Shop, served: Served, seconds: float, rounds: int) -> Throughput:
+    """The floor, the full pipeline and the popular slate, interleaved."""
+    full = slate_requests(shop)
+    popular = [get(path_of(f"nobody-{n}")) for n in range(N_REQUESTS)]
+    plain = [get("/slate")] * N_REQUESTS
+    with Redis.from_url(served.redis_url) as store:
+        store.set(KEY, example(shop, served))
+    found = Throughput([], [], [])
+    with floor(served.redis_url, shop.home / "floor.log") as (port, pid):
+        for _ in range(rounds):
+            found.floor.append(_measured(port, pid, plain, seconds))
+            found.full.append(_measured(served.port, served.worker(), full, seconds))
+            found.popular.append(_measured(served.port, served.worker(), popular, seconds))
+    return found
+
+
+def throughput_rows(found: Throughput, us_of_steps: str) -> list[Row]:
+    return [
+        _ratio(found, found.full, "slate, full pipeline", 0.20, us_of_steps),
+        _ratio(found, found.full, "slate, blend only", 0.35, "no ranker stands behind the blend yet: the same run"),
+        _ratio(found, found.popular, "slate, popular", 0.70, "customers nobody knows"),
+    ]
+
+
+def latency_row(shop: Shop, served: Served, rate: float, seconds: float) -> Row:
+    """p99 at a constant rate, from the moment each request was due."""
+    job = Job(served.port, slate_requests(shop), seconds, rate=rate)
+    found = generate(job).open
+    assert found is not None
+    name, budget = "p99, open loop", "≤ 50 ms, never over 150 ms"
+    share = f"{rate:.0f} a second for {seconds:.0f} s, half of what one worker can; p50 {found.p50_s * 1000:.1f} ms"
+    if found.is_void:
+        note = f"{share}; the generator was late for {found.late_share:.1%}: try again on a quieter machine"
+        return Row(name, budget, "void", None, note)
+    measured = f"{found.p99_s * 1000:.1f} ms, at most {found.max_s * 1000:.0f} ms"
+    met = found.p99_s <= 0.05 and found.max_s <= 0.15 and not found.n_failed
+    return Row(name, budget, measured, met, f"{share}; {found.n_failed} failed, late {found.late_share:.2%}")
+
+
+def events_row(shop: Shop, served: Served, seconds: float) -> Row:
+    """Events a second of one worker; an answer of 202 says that the store holds them."""
+    job = Job(served.port, batches(shop, int(seconds * 8_000 // BATCH)), seconds, connections=4, status=202)
+    pid = served.worker()
+    before, found = cpu_s(pid), generate(job)
+    rate = found.rate * BATCH
+    cpu_us = (cpu_s(pid) - before) * MICROS / max(1, found.n * BATCH)
+    note = f"{found.n:,} batches of {BATCH} over {len(shop.customer_ids):,} customers, {found.n_failed} failed"
+    note += f"; {cpu_us:.0f} µs of the worker an event: validation, merge, stage and a commit a customer"
+    return Row("events in, durable", "≥ 5,000 events/s a worker", f"{rate:,.0f} events/s", rate >= 5_000, note)
+
+
+def start_rows(served: Served) -> list[Row]:
+    """How soon it is ready, and what a worker holds."""
+    beside, bundle = memory_mib(served.worker())
+    note = f"and {bundle:.0f} MiB of the mapped bundle"
+    return [
+        Row("start of the service", "ready in ≤ 3 s", f"{served.ready_s:.1f} s", served.ready_s <= 3, "one worker"),
+        Row("memory of a worker", "≤ 150 MiB beside the bundle", f"{beside:.0f} MiB", beside <= 150, note),
+    ]
+
+
+def slate_requests(shop: Shop) -> list[bytes]:
+    """Page views of customers who are known, in random order."""
+    rng = np.random.default_rng(1)
+    known = [get(path_of(customer_id)) for customer_id in shop.customer_ids]
+    return [known[i] for i in rng.integers(0, len(known), N_REQUESTS).tolist()]
+
+
+def batches(shop: Shop, n: int) -> list[bytes]:
+    """Batches of new item views of known customers, now."""
+    rng, at = np.random.default_rng(2), time.time_ns() // 1_000 / MICROS
+    who = rng.integers(0, len(shop.customer_ids), (n, BATCH)).tolist()
+    what = rng.integers(0, len(shop.engine.items), (n, BATCH)).tolist()
+
+    def batch(row: int) -> bytes:
+        views = [_view(shop, f"b{row}-{i}", who[row][i], what[row][i], at) for i in range(BATCH)]
+        return post("/v1/events", msgspec.json.encode(views))
+
+    return [batch(row) for row in range(n)]
+
+
+def path_of(customer_id: str) -> str:
+    return f"/v1/customers/{customer_id}/recommendations"
+
+
+def example(shop: Shop, served: Served) -> bytes:
+    """One answer of the service: the bytes that the floor sends."""
+    url = f"http://127.0.0.1:{served.port}{path_of(shop.customer_ids[0])}"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return bytes(answer.read())
+
+
+def _view(shop: Shop, event_id: str, who: int, what: int, at: float) -> dict[str, object]:
+    return {
+        "event_id": event_id,
+        "type": "item_view",
+        "item_id": shop.engine.items.item_id(what),
+        "occurred_at": at,
+        "customer_id": shop.customer_ids[who],
+    }
+
+
+def _measured(port: int, pid: int, requests: list[bytes], seconds: float) -> Measured:
+    before = cpu_s(pid)
+    found = generate(Job(port, requests, seconds))
+    return Measured(found.rate, (cpu_s(pid) - before) * MICROS / max(1, found.n), found.n_failed)
+
+
+def _ratio(found: Throughput, ours: list[Measured], name: str, budget: float, note: str) -> Row:
+    base, rate = median([one.rate for one in found.floor]), median([one.rate for one in ours])
+    ratio = rate / base
+    cpu, cpu_base = median([one.cpu_us for one in ours]), median([one.cpu_us for one in found.floor])
+    how = f"{rate:,.0f}/s against {base:,.0f}/s; {cpu:,.0f} µs of the worker against {cpu_base:,.0f}"
+    if n_failed := sum(one.n_failed for one in ours):
+        how += f"; {n_failed} failed"
+    return Row(name, f"≥ {budget:.2f} of the floor", f"{ratio:.2f}", ratio >= budget, f"{how}; {note}")

@@ -1,0 +1,146 @@
+"""µs per step of one slate, in this process: the parts that the service puts together, each called alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.budgets import Row, Step, top
+from features.settings import load_settings
+from recommender.blend import N_CANDIDATES, pool_of
+from recommender.compose import mixed
+from recommender.overlay import NO_OVERLAY
+from recommender.query import query_of
+from recommender.rules import Rules, held_back
+from service.answers import encode
+from service.bootstrap import assemble
+from service.models import SlateOptions
+from service.recommend import request_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.shop import Shop
+    from recommender.blend import Pool
+    from recommender.contract import Candidates, Query, Retriever
+    from recommender.slate import SlateRequest
+    from service.bootstrap import Program
+
+BUDGET_US = 1_200
+OPTIONS = SlateOptions()
+
+
+class Found(NamedTuple):
+    """A retriever whose answer is known: what is left of pooling is the blend itself."""
+
+    answer: Candidates
+
+    def retrieve(self, query: Query, n: int) -> Candidates:
+        return self.answer
+
+
+def deciding(shop: Shop) -> tuple[Row, list[Step]]:
+    """The whole of ``Engine.decide`` on one core, and its steps."""
+    request = request_of(OPTIONS)
+    whole = mean_us(lambda state: shop.engine.decide(state, request, shop.now), shop.states)
+    steps = decide_steps(shop, request)
+    rest = max(0.0, whole - sum(step.us for step in steps))
+    steps.append(Step("compose: items with their reasons, second retrieval", rest))
+    n_items, met = len(shop.engine.items), whole <= BUDGET_US
+    note = f"{n_items:,} items, {len(shop.states):,} states; {top(steps)}"
+    return Row("deciding one slate", "≤ 1.2 ms of one core", f"{whole / 1000:.2f} ms", met, note), steps
+
+
+def decide_steps(shop: Shop, request: SlateRequest) -> list[Step]:
+    engine, now, states = shop.engine, shop.now, shop.states
+    standings = [engine.journey.stage_of(state, now) for state in states]
+    queries = [query_of(state, request, engine.items, now, s.stage) for state, s in zip(states, standings, strict=True)]
+    steps = [
+        Step("stage", mean_us(lambda state: engine.journey.stage_of(state, now), states)),
+        Step("query", _mean2(lambda state, s: query_of(state, request, engine.items, now, s.stage), states, standings)),
+        *(Step(f"retrieve: {r.name}", _retrieve_us(r, queries)) for r in engine.retrievers),
+    ]
+    found: list[list[Retriever]] = [[Found(r.retrieve(q, N_CANDIDATES)) for r in engine.retrievers] for q in queries]  # type: ignore[misc]
+    weights = engine.blend.of("any", "engagement/live")
+    pools = [pool_of(known, query) for known, query in zip(found, queries, strict=True)]
+    scores = [pool.parts @ weights for pool in pools]
+    kinds = [engine.items.kind[pool.item_idx].astype(np.int32) for pool in pools]
+    rules = Rules()
+
+    def hold(query: Query, pool: Pool) -> object:
+        return held_back(query, pool.item_idx, request, engine.items, NO_OVERLAY, rules)
+
+    def order(of: tuple[Any, ...]) -> object:
+        pool, score, kind, standing = of
+        return mixed(score, pool.item_idx, kind, standing.stage, request.limit)
+
+    return [
+        *steps,
+        Step("blend", _mean2(lambda known, query: pool_of(known, query).parts @ weights, found, queries)),
+        Step("rules", _mean2(hold, queries, pools)),
+        Step("compose: order", mean_us(order, _pairs(pools, scores, kinds, standings))),
+    ]
+
+
+def around(shop: Shop, redis_url: str) -> list[Step]:
+    """What the service does beside deciding, over a store that runs."""
+    settings = load_settings(home=shop.home, redis_url=redis_url)
+    program = assemble(settings, lambda: shop.now)
+    return asyncio.run(_around(shop, program))
+
+
+async def _around(shop: Shop, program: Program) -> list[Step]:
+    await program.serving.look()
+    customers, codec = program.customers, program.customers.codec
+    request, engine = request_of(OPTIONS), program.serving.engine
+    given = [await program.recommend.given(customer_id, OPTIONS) for customer_id in shop.customer_ids]
+    pairs = _pairs(shop.customer_ids, given)
+    read_us = await _mean_us(lambda p: customers.read(customers.keys_of(p), p), shop.customer_ids)
+    packed = [codec.pack(one.state) for one in given]
+    decode_us = mean_us(codec.unpack, packed)
+    decided_us = mean_us(lambda p: program.recommend.decide(p[0], OPTIONS, p[1]), pairs)
+    engine_us = mean_us(lambda one: engine.decide(one.state, request, shop.now), given)
+    decided = [program.recommend.decide(customer_id, OPTIONS, one) for customer_id, one in pairs]
+    record_us = await _mean_us(program.recommend.leave_record, decided)
+    await program.decisions.aclose()
+    await program.clients.aclose()
+    return [
+        Step("read (one round trip, alone)", read_us - decode_us),
+        Step("decode", decode_us),
+        Step("answer and record, as values", max(0.0, decided_us - engine_us)),
+        Step("encode", mean_us(lambda one: encode(one.answer), decided)),
+        Step("record (one round trip, alone)", record_us),
+    ]
+
+
+def mean_us(call: Callable[[Any], object], values: Sequence[Any], rounds: int = 3) -> float:
+    """Mean processor time of a call over some values, µs; the best of some rounds."""
+    best = float("inf")
+    for _ in range(rounds):
+        begun = time.thread_time_ns()
+        for value in values:
+            call(value)
+        best = min(best, time.thread_time_ns() - begun)
+    return best / 1_000 / max(1, len(values))
+
+
+def _mean2(call: Callable[[Any, Any], object], first: Sequence[Any], second: Sequence[Any]) -> float:
+    return mean_us(lambda pair: call(*pair), _pairs(first, second))
+
+
+def _retrieve_us(retriever: Retriever, queries: Sequence[Query]) -> float:
+    return mean_us(lambda query: retriever.retrieve(query, N_CANDIDATES), queries)
+
+
+async def _mean_us(call: Callable[[Any], Any], values: Sequence[Any]) -> float:
+    begun = time.perf_counter_ns()
+    for value in values:
+        await call(value)
+    return (time.perf_counter_ns() - begun) / 1_000 / max(1, len(values))
+
+
+def _pairs(*columns: Sequence[Any]) -> list[tuple[Any, ...]]:
+    return list(zip(*columns, strict=True))
