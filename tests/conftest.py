@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Before anything imports numpy: deciding one slate is too little work to be shared among threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import shutil
 from pathlib import Path
 

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recommender.blend import CONTEXTS, TASKS, Blend, Pool
-from recommender.contract import FloatMatrix, FloatVector, IntVector
 from recommender.slate import SlateRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from recommender.contract import LongVector
+    from recommender.contract import FloatMatrix, FloatVector, IntVector
     from recommender.engine import Engine
     from training.split import Cases
 
@@ -93,9 +92,16 @@ def samples_of(engine: Engine, cases: Cases) -> dict[str, Sample]:
 
 
 def learn_blend(sources: tuple[str, ...], samples: Mapping[str, Sample], *, seed: int) -> Blend:
-    """Weights of every task and context, shape (n_contexts, n_sources) a task."""
+    """Weights of every task and context, shape (n_contexts, n_sources) a task; prior ones where no source spoke."""
     rng = np.random.default_rng(seed)
-    return Blend(sources, {task: _weights(samples[task], len(sources), rng) for task in TASKS})
+    prior = Blend.prior(sources).weights
+    return Blend(
+        sources,
+        {
+            task: _weights(samples[task], len(sources), rng) if samples[task].parts.any() else prior[task]
+            for task in TASKS
+        },
+    )
 
 
 def _sample(engine: Engine, cases: Cases, *, is_new: bool) -> Sample:
@@ -130,13 +136,13 @@ def _stacked(
 
 def _weights(sample: Sample, n_sources: int, rng: np.random.Generator) -> FloatMatrix:
     # A source that proposed nothing (one's own items, where only new ones count) gets no weight.
-    speaks = sample.parts.any(axis=(0, 1)) if len(sample) else np.ones(n_sources, np.bool_)
+    speaks = sample.parts.any(axis=(0, 1))
     starts = [start for w in _starts(n_sources, rng) if (start := w * speaks).sum() > 0]
     everywhere = _search(sample, [start / start.sum() for start in starts], N_STEPS, rng)
     rows = np.tile(everywhere, (len(CONTEXTS), 1))
     for context in range(len(CONTEXTS)):
         own = sample.of_context(context)
-        if len(own) >= MIN_CASES:
+        if len(own) >= MIN_CASES and own.parts.any():
             found = _search(own, [everywhere], N_CONTEXT_STEPS, rng)
             rows[context] = (len(own) * found + KAPPA * everywhere) / (len(own) + KAPPA)
     return rows.astype(np.float32)
@@ -148,16 +154,18 @@ def _starts(n_sources: int, rng: np.random.Generator) -> list[FloatVector]:
     return [uniform, *np.eye(n_sources, dtype=np.float32), *drawn]
 
 
-def _search(
-    sample: Sample, starts: Sequence[FloatVector], n_steps: int, rng: np.random.Generator
-) -> FloatVector:
+def _search(sample: Sample, starts: Sequence[FloatVector], n_steps: int, rng: np.random.Generator) -> FloatVector:
     """Best of the starts, then of ever smaller multiplicative steps around the best so far."""
     speaks = sample.parts.any(axis=(0, 1))
     best = max(starts, key=sample.ndcg)
     value = sample.ndcg(best)
     for step in range(n_steps):
         spread = 1.5 * (1 - step / n_steps) + 0.1
-        moved = (best + 0.01 / len(best)) * speaks * np.exp(rng.normal(0, spread, len(best)) * (rng.random(len(best)) < 0.5))
+        moved = (
+            (best + 0.01 / len(best))
+            * speaks
+            * np.exp(rng.normal(0, spread, len(best)) * (rng.random(len(best)) < 0.5))
+        )
         moved = (moved / moved.sum()).astype(np.float32)
         reached = sample.ndcg(moved)
         if reached > value:

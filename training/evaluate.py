@@ -112,7 +112,9 @@ def _result(engine: Engine, cases: Cases, *, is_new: bool) -> _Result:
 
 def _slices(engine: Engine, cases: Cases) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     yield "all", np.ones(len(cases), np.bool_)
-    stage = np.array([engine.journey.stage_of(cases.states.state(i), int(cases.as_of[i])).stage for i in range(len(cases))])
+    stage = np.array(
+        [engine.journey.stage_of(cases.states.state(i), int(cases.as_of[i])).stage for i in range(len(cases))]
+    )
     for name in ("awareness", "engagement", "transaction", "retention"):
         yield f"stage: {name}", stage == name
     n_events = cases.states.total("n_touch")

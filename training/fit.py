@@ -45,7 +45,7 @@ class Recipe:
 Fitted = dict[str, "NDArray[np.generic]"]
 
 
-def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:
+def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa: PLR0911 - a case a source
     """Arrays of one source; empty where the data does not carry it."""
     touches, n_items, weights = material.touches, material.n_items, recipe.weights
     match name:
@@ -77,7 +77,16 @@ def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:
             )
 
 
-SOURCES = ("popular", "category", "frequent", *(r.name for r in RELATIONS), "bought_together", "neighbours", "als", "content")
+SOURCES = (
+    "popular",
+    "category",
+    "frequent",
+    *(r.name for r in RELATIONS),
+    "bought_together",
+    "neighbours",
+    "als",
+    "content",
+)
 
 
 def fit(material: Material, recipe: Recipe) -> Fitted:

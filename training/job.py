@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from features.journey import Journey
 from recommender.blend import TASKS, Blend
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import Engine, Model, sources_of
@@ -19,6 +18,7 @@ from training.blending import learn_blend, samples_of
 from training.evaluate import Evaluation, evaluate
 from training.fit import Recipe, fit, left_out
 from training.load import Data
+from training.models import without_credentials
 from training.plots import figures_of
 from training.split import Windows, cases_of, states_of, windows_of
 from training.tune import Tuner, tune
@@ -29,15 +29,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from features.journey import Journey
     from training.blending import Sample
     from training.registry import Registry
 
     Progress = Callable[[str, float], None]
 
-N_VALIDATION: Final = 1_500
-N_TEST: Final = 2_000
 MIN_CASES: Final = 30
 """Below so many validation cases nothing is tuned and the prior weights serve."""
+
+
+class Sizes(NamedTuple):
+    """At most how many cases validation and test draw; fewer is faster and less certain."""
+
+    validation: int = 1_500
+    test: int = 2_000
+
+
+DEFAULT_SIZES: Final = Sizes()
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,16 @@ class Published:
     fitted: Fitted
 
 
-def train(
-    path: Path, *, registry: Registry, until: int | None, journey: Journey, seed: int = 0, progress: Progress | None = None,
+def train(  # noqa: PLR0913 - each is an option of the command
+    path: Path,
+    *,
+    registry: Registry,
+    until: int | None,
+    journey: Journey,
+    seed: int = 0,
+    progress: Progress | None = None,
     signing_key: bytes | None = None,
+    sizes: Sizes = DEFAULT_SIZES,
 ) -> Published:
     """Train on a data directory strictly before ``until`` and register the result.
 
@@ -93,8 +109,8 @@ def train(
     with threadpool_limits(1, "blas"):
         data = load(path, until, say)
         windows = windows_of(data)
-        learned = split(data, windows, journey, seed, say)
-        fitted = fit_all(data, windows, learned, journey, say)
+        learned = split(data, windows, journey, say, n=sizes.validation, seed=seed)
+        fitted = fit_all(data, windows, learned, journey, say, n=sizes.test)
     return publish(data, fitted, registry, signing_key, say)
 
 
@@ -107,9 +123,9 @@ def load(path: Path, until: int | None, say: Progress) -> Data:
     return data
 
 
-def split(data: Data, windows: Windows, journey: Journey, seed: int, say: Progress) -> Learned:
+def split(data: Data, windows: Windows, journey: Journey, say: Progress, *, n: int, seed: int) -> Learned:
     """Tune on ``[validation, test)`` with models that saw nothing of it."""
-    cases = cases_of(data, windows.validation, windows.test, journey.schema, n=N_VALIDATION, seed=seed)
+    cases = cases_of(data, windows.validation, windows.test, journey.schema, n=n, seed=seed)
     recipe = Recipe(seed=seed)
     if sum(len(touched) > 0 for touched in cases.touched) < MIN_CASES:
         return Learned(recipe)
@@ -119,9 +135,9 @@ def split(data: Data, windows: Windows, journey: Journey, seed: int, say: Progre
     return Learned(recipe, engine.sources, samples_of(engine, cases))
 
 
-def fit_all(data: Data, windows: Windows, learned: Learned, journey: Journey, say: Progress) -> Fitted:
+def fit_all(data: Data, windows: Windows, learned: Learned, journey: Journey, say: Progress, *, n: int) -> Fitted:
     """Judge the procedure on the test window, then fit on everything with what both windows taught."""
-    evaluation, learned = _evaluated(data, windows, learned, journey, say)
+    evaluation, learned = _evaluated(data, windows, learned, journey, say, n=n)
     say("fit", 0.0)
     arrays = fit(data.material(data.until), learned.recipe)
     engine = _engine(arrays, learned.blend(sources_of(arrays)), journey)
@@ -168,10 +184,10 @@ def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes |
 
 
 def _evaluated(
-    data: Data, windows: Windows, learned: Learned, journey: Journey, say: Progress
+    data: Data, windows: Windows, learned: Learned, journey: Journey, say: Progress, *, n: int
 ) -> tuple[Evaluation | None, Learned]:
     """The test figures, and what was learned with the test window's cases added for the final weights."""
-    cases = cases_of(data, windows.test, windows.until, journey.schema, n=N_TEST, seed=learned.recipe.seed + 1)
+    cases = cases_of(data, windows.test, windows.until, journey.schema, n=n, seed=learned.recipe.seed + 1)
     if not learned.samples or len(cases) < MIN_CASES:
         return None, learned
     arrays = fit(data.material(windows.test), learned.recipe)
@@ -227,13 +243,14 @@ def _table(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def _leave_note(path: Path, version: int, bundle: Path, model: Model, registry: Registry) -> None:
+    # Data directories are copied around: the registry is named without what it takes to enter it.
     note = {
         "version": str(version),
         "name": registry.name,
         "digest": model.digest,
         "bundle": str(bundle.resolve()),
         "until": model.until,
-        "registry": registry.uri,
+        "registry": without_credentials(registry.uri),
     }
     draft = path / ".model.json"
     draft.write_bytes(msgspec.json.format(msgspec.json.encode(note)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,6 +13,9 @@ from recommender.engine import Engine
 
 if TYPE_CHECKING:
     from training.registry import Registry
+
+
+_USER_INFO: Final = re.compile(r"//[^/?#]*@")
 
 
 class ModelNote(msgspec.Struct):
@@ -23,6 +27,11 @@ class ModelNote(msgspec.Struct):
     bundle: str
     until: int
     registry: str
+
+
+def without_credentials(uri: str) -> str:
+    """A registry's URI without user, password and query, which may hold a password as well."""
+    return _USER_INFO.sub("//", uri).partition("?")[0]
 
 
 def read_note(directory: Path) -> ModelNote:

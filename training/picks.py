@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
-import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from features.errors import InvalidData, ModelFromTheFuture
@@ -23,6 +21,7 @@ from training.split import states_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from recommender.contract import LongVector
     from recommender.engine import Engine
@@ -30,7 +29,10 @@ if TYPE_CHECKING:
     from training.load import Data
 
 FORMATS: Final = (".parquet", ".csv", ".ndjson", ".jsonl")
+CASE_COLUMNS: Final = ("customer_id", "case_id", "as_of")
 CHUNK: Final = 5_000
+LONGEST_EPOCH: Final = 32
+"""Characters of an epoch number; what is longer is refused as text."""
 REASONS: Final = pa.list_(pa.struct([("code", pa.string()), ("weight", pa.float64())]))
 
 
@@ -38,7 +40,7 @@ REASONS: Final = pa.list_(pa.struct([("code", pa.string()), ("weight", pa.float6
 class Audience:
     """Who gets a slate, and as of when.
 
-    ``case_ids`` is None where the customers file has no such column.
+    ``case_ids`` is None where the customers file has no such column, and "" in a row that has none.
     """
 
     customer_ids: Sequence[str]
@@ -73,12 +75,12 @@ def read_audience(path: Path, as_of: int | None) -> Audience:
     table = _read(path)
     if "customer_id" not in table.column_names:
         raise InvalidData(f"{path}: expected a column customer_id, got {', '.join(table.column_names) or 'none'}")
-    if table["customer_id"].null_count:
-        row = pc.index(pc.is_null(table["customer_id"]), True).as_py() + 1
-        raise InvalidData(f"{path}: expected a customer_id in row {row}")
+    customer_ids = _texts(path, table, "customer_id")
+    if "" in customer_ids:
+        raise InvalidData(f"{path}: row {customer_ids.index('') + 1}, customer_id: expected an id, got nothing")
     moments = _moments(path, table, as_of)
-    case_ids = _texts(table["case_id"]) if "case_id" in table.column_names else None
-    return Audience(_texts(table["customer_id"]), moments, case_ids)
+    case_ids = _texts(path, table, "case_id") if "case_id" in table.column_names else None
+    return Audience(customer_ids, moments, case_ids)
 
 
 def write_picks(
@@ -157,7 +159,8 @@ def _table(decided: Sequence[tuple[int, Slate]], audience: Audience) -> pa.Table
         "score": pa.array([item.score for _, _, item in picked], pa.float64()),
         "strategy": pa.array([strategy for _, strategy, _ in picked], pa.string()),
         "reasons": pa.array(
-            [[{"code": reason.code, "weight": reason.weight} for reason in item.reasons] for _, _, item in picked], REASONS
+            [[{"code": reason.code, "weight": reason.weight} for reason in item.reasons] for _, _, item in picked],
+            REASONS,
         ),
     }
     if audience.case_ids is not None:
@@ -214,11 +217,9 @@ def _append_ndjson(file: Any, table: pa.Table) -> None:
 def _read(path: Path) -> pa.Table:
     readers: dict[str, Callable[[Path], pa.Table]] = {
         ".parquet": pq.read_table,
-        ".csv": lambda p: pv.read_csv(
-            p, convert_options=pv.ConvertOptions(column_types=dict.fromkeys(("customer_id", "case_id", "as_of"), pa.string()))
-        ),
-        ".ndjson": pj.read_json,
-        ".jsonl": pj.read_json,
+        ".csv": _read_csv,
+        ".ndjson": _read_ndjson,
+        ".jsonl": _read_ndjson,
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -231,8 +232,36 @@ def _read(path: Path) -> pa.Table:
         raise InvalidData(f"{path}: expected a {path.suffix[1:]} file with a column customer_id") from None
 
 
-def _texts(column: pa.ChunkedArray) -> list[str]:
-    return [str(value) for value in column.cast(pa.string()).to_pylist()]
+def _read_csv(path: Path) -> pa.Table:
+    as_text = pv.ConvertOptions(column_types=dict.fromkeys(CASE_COLUMNS, pa.string()))
+    return pv.read_csv(path, convert_options=as_text)
+
+
+def _read_ndjson(path: Path) -> pa.Table:
+    # Not Arrow's own reader, which takes an id that looks like a date for one.
+    with path.open("rb") as file:
+        rows = [_object(path, n, line) for n, line in enumerate(file, 1) if line.strip()]
+    named = [name for name in CASE_COLUMNS if any(name in row for row in rows)]
+    return pa.table({name: pa.array([_plain(row.get(name)) for row in rows], pa.string()) for name in named})
+
+
+def _object(path: Path, row: int, line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise InvalidData(f"{path}: row {row}: expected a JSON object with customer_id") from None
+
+
+def _plain(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
+    """A column as text; "" where a row has none."""
+    try:
+        return [value or "" for value in table[name].cast(pa.string()).to_pylist()]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise InvalidData(f"{path}: column {name}: expected text or numbers, got {table[name].type}") from None
 
 
 def _moments(path: Path, table: pa.Table, as_of: int | None) -> LongVector:
@@ -241,16 +270,19 @@ def _moments(path: Path, table: pa.Table, as_of: int | None) -> LongVector:
             raise InvalidData(f"{path}: expected a column as_of, or a moment given with --as-of")
         return np.full(len(table), as_of, np.int64)
     column = table["as_of"]
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us")).cast(pa.int64())
-        if not column.null_count:
-            return column.to_numpy().astype(np.int64)
-    values = column.to_pylist()
-    return np.array([_moment(path, row, value, as_of) for row, value in enumerate(values, 1)], np.int64)
+    if not pa.types.is_timestamp(column.type):
+        values = column.to_pylist()
+        return np.array([_moment(path, row, value, as_of) for row, value in enumerate(values, 1)], np.int64)
+    # A moment within a microsecond is cut down to it: what happened in that microsecond stays unseen.
+    at = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
+    if at.null_count and as_of is None:
+        row = pc.index(pc.is_null(at), True).as_py() + 1
+        raise InvalidData(f"{path}: row {row}, as_of: expected a moment, or one given with --as-of")
+    return np.asarray(at.fill_null(as_of or 0).to_numpy(), np.int64)
 
 
 def _moment(path: Path, row: int, value: Any, as_of: int | None) -> int:
-    if value is None and as_of is not None:
+    if (value is None or value == "") and as_of is not None:
         return as_of
     try:
         return as_moment(value)
@@ -268,7 +300,7 @@ def as_moment(value: object) -> int:
     """
     if isinstance(value, str):
         text = value.strip()
-        if text.replace(".", "", 1).isdigit():
+        if text.isascii() and len(text) <= LONGEST_EPOCH and text.replace(".", "", 1).isdigit():
             return moment(float(text) if "." in text else int(text))
         if len(text) == len("2026-01-31"):
             text += "T00:00:00"

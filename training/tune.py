@@ -16,8 +16,6 @@ from recommender.query import query_of
 from recommender.retrievers import RETRIEVERS
 from recommender.slate import SlateRequest
 from training.fit import Recipe, fit_source
-from training.fitting.als import AlsParams
-from training.fitting.neighbours import NeighbourParams
 from training.metrics import ndcg
 
 if TYPE_CHECKING:
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
 
     from features.journey import Journey
     from recommender.contract import LongVector, Query
+    from training.fitting.als import AlsParams
+    from training.fitting.neighbours import NeighbourParams
     from training.load import Material
     from training.split import Cases
 

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import shutil
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from features.events import DAY_US
+from features.ids import key64
+from features.state import SIGNALS
+from recommender.query import SESSION_GAP_US
+from training import job
+from training.load import Data
+from training.log import SCHEMA, EventLog
+from training.split import MAX_WINDOW_DAYS, PROTOCOLS, cases_of, windows_of
+
+
+def silent(_name, _share):
+    """Progress that nobody looks at."""
+
+
+@pytest.fixture(scope="module")
+def data(shop):
+    return Data(shop)
+
+
+@pytest.fixture(scope="module")
+def cases(data, journey):
+    windows = windows_of(data)
+    return cases_of(data, windows.test, windows.until, journey.schema, n=120, seed=3)
+
+
+def events_of(data, customer_id):
+    """(occurred_at, item_key) of every touch of a customer, read from the touches' own columns."""
+    touches = data.touches
+    rows = touches.customer_idx == touches.customer_ids.index(customer_id)
+    return touches.at[rows], touches.item_keys[touches.item_idx[rows]]
+
+
+def test_windows_follow_each_other_without_overlap_and_end_at_the_cut_off(data):
+    windows = windows_of(data)
+    assert data.start < windows.validation < windows.test < windows.until == data.until
+    assert windows.test - windows.validation == windows.until - windows.test
+
+
+def test_windows_of_a_long_history_are_a_month_at_most(shop):
+    data = Data(shop, until=Data(shop).until + 3650 * DAY_US)
+    windows = windows_of(data)
+    assert windows.until - windows.test == MAX_WINDOW_DAYS * DAY_US
+
+
+def test_both_protocols_are_drawn_within_the_window(data, cases):
+    windows = windows_of(data)
+    assert set(cases.protocol.tolist()) == set(range(len(PROTOCOLS)))
+    assert (cases.as_of >= windows.test).all()
+    assert (cases.as_of < windows.until).all()
+    assert (cases.as_of[cases.protocol == 0] == windows.test).all()
+
+
+def test_every_target_is_touched_at_or_after_the_moment_and_before_the_window_ends(data, cases):
+    end = windows_of(data).until
+    for i, customer_id in enumerate(cases.customer_ids):
+        at, item = events_of(data, customer_id)
+        assert len(cases.targets[i]) == len(set(cases.targets[i].tolist())) > 0
+        assert np.isin(cases.targets[i], item[(at >= cases.as_of[i]) & (at < end)]).all()
+
+
+def test_touched_is_what_was_touched_strictly_before_the_moment_and_nothing_else(data, cases):
+    for i, customer_id in enumerate(cases.customer_ids):
+        at, item = events_of(data, customer_id)
+        assert set(cases.touched[i].tolist()) == set(item[at < cases.as_of[i]].tolist())
+
+
+def test_targets_of_a_session_end_with_it(data, cases):
+    for i in np.flatnonzero(cases.protocol == PROTOCOLS.index("session")):
+        at, item = events_of(data, cases.customer_ids[i])
+        later = np.flatnonzero(at >= cases.as_of[i])
+        gaps = np.flatnonzero(np.diff(at[later]) > SESSION_GAP_US)
+        session = later if not len(gaps) else later[: gaps[0] + 1]
+        assert set(cases.targets[i].tolist()) <= set(item[session].tolist())
+
+
+def test_states_know_everything_strictly_before_the_moment_and_nothing_later(shop, cases):
+    lines = pq.read_table(shop / "events")
+    counted = lines.filter(pc.is_in(lines["type"], pa.array(sorted(SIGNALS["touch"].types))))
+    of_row = counted["customer_id"].to_pylist()
+    at = counted["occurred_at"].cast(pa.int64()).to_numpy()
+    for i, (customer_id, as_of) in enumerate(zip(cases.customer_ids, cases.as_of.tolist(), strict=True)):
+        n_before = sum(1 for row, name in enumerate(of_row) if name == customer_id and at[row] < as_of)
+        assert cases.states.total("n_touch")[i] == n_before
+
+
+def test_equal_seeds_draw_equal_cases_and_others_do_not(data, journey):
+    windows = windows_of(data)
+    first, again, other = (
+        cases_of(data, windows.test, windows.until, journey.schema, n=40, seed=seed) for seed in (1, 1, 2)
+    )
+    drawn = [list(zip(c.customer_ids, c.as_of.tolist(), strict=True)) for c in (first, again, other)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_window_without_events_has_no_cases(data, journey):
+    assert len(cases_of(data, data.start - DAY_US, data.start, journey.schema, n=10, seed=0)) == 0
+
+
+def test_material_of_an_earlier_moment_holds_neither_later_touches_nor_later_items(data):
+    middle = (data.start + data.until) // 2
+    material = data.material(middle)
+    assert 0 < len(material.touches) < len(data.touches)
+    assert (material.touches.at < middle).all()
+    late = {item_id for item_id, at in data.first_seen.items() if at >= middle}
+    published = {item.item_id for item in data.catalog if item.published_at is not None and item.published_at < middle}
+    unheard_of = [key64(item_id) for item_id in late - published]
+    assert unheard_of
+    assert not np.isin(unheard_of, material.vocabulary.item_keys).any()
+
+
+def appended(shop, directory, at):
+    """A copy of a shop in which much of what once happened happens again, at and after a moment."""
+    shutil.copytree(shop, directory)
+    log = EventLog(directory)
+    lines = pq.read_table(shop / "events").slice(0, 200).select(SCHEMA.names)
+    moments = pa.array(at + np.arange(len(lines)) * 1_000_000)
+    new = {
+        "event_id": pa.array([f"later-{number}" for number in range(len(lines))]),
+        "occurred_at": moments.cast(pa.timestamp("us", "UTC")),
+        "received_at": moments.cast(pa.timestamp("us", "UTC")),
+        "day": pc.divide(moments, DAY_US).cast(pa.int32()),
+    }
+    for name, column in new.items():
+        lines = lines.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), column)
+    log.write(lines, "later")
+    return directory
+
+
+def learned(path, until, journey):
+    data = job.load(path, until, silent)
+    windows = windows_of(data)
+    found = job.split(data, windows, journey, silent, n=80, seed=0)
+    return data, job.fit_all(data, windows, found, journey, silent, n=80)
+
+
+def test_what_happens_at_or_after_the_cut_off_changes_nothing_that_is_learned(shop, tmp_path, journey):
+    until = Data(shop).until - 10 * DAY_US
+    data, fitted = learned(shop, until, journey)
+    later_data, later = learned(appended(shop, tmp_path / "shop", until), until, journey)
+    assert EventLog(tmp_path / "shop").n_rows > EventLog(shop).n_rows
+    assert len(later_data.touches) == len(data.touches)
+    assert later.recipe == fitted.recipe
+    assert msgspec.json.encode(later.engine.blend.to_document()) == msgspec.json.encode(
+        fitted.engine.blend.to_document()
+    )
+    assert repr(later.evaluation) == repr(fitted.evaluation)  # NaN is not equal to itself
+    assert later.arrays.keys() == fitted.arrays.keys()
+    for name, array in fitted.arrays.items():
+        assert np.array_equal(later.arrays[name], array), name
