@@ -14,6 +14,7 @@ import bisect
 import functools
 import operator
 from hashlib import blake2b
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -138,8 +139,9 @@ def _python_type(field: Field) -> Any:
             return int
         case Extreme():
             return int | None
-        case Recent():
-            return tuple[tuple[int, ...], ...]
+        case Recent(by=by, sums=sums):
+            # As many numbers as the declaration says: a record of another width is refused where it is decoded.
+            return GenericAlias(tuple, (GenericAlias(tuple, (int,) * len((*by, *sums))), ...))
         case Last():
             return tuple[int, str, str] | None
 
