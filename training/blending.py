@@ -30,6 +30,7 @@ MIN_CASES: Final = 30
 N_RANDOM: Final = 80
 N_STEPS: Final = 120
 N_CONTEXT_STEPS: Final = 60
+POPULAR_FLOOR: Final = 0.003
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,19 @@ def learn_blend(sources: tuple[str, ...], samples: Mapping[str, Sample], *, seed
     return Blend(
         sources,
         {
-            task: _weights(samples[task], len(sources), rng) if samples[task].parts.any() else prior[task]
+            task: _open_to_all(_weights(samples[task], len(sources), rng), sources)
+            if samples[task].parts.any()
+            else prior[task]
             for task in TASKS
         },
     )
+
+
+def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
+    """The same weights with popularity never at nothing: it is all that a customer without a past can be shown."""
+    floored = weights.copy()
+    floored[:, [source == "popular" for source in sources]] += POPULAR_FLOOR
+    return (floored / floored.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _sample(engine: Engine, cases: Cases, *, is_new: bool) -> Sample:
