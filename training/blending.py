@@ -109,9 +109,10 @@ def learn_blend(sources: tuple[str, ...], samples: Mapping[str, Sample], *, seed
 
 def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
     """The same weights with popularity never at nothing: it is all that a customer without a past can be shown."""
-    floored = weights.copy()
+    floored: FloatMatrix = weights.copy()
     floored[:, [source == "popular" for source in sources]] += POPULAR_FLOOR
-    return (floored / floored.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: FloatMatrix = (floored / floored.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def _sample(engine: Engine, cases: Cases, *, is_new: bool) -> Sample:
