@@ -10,6 +10,8 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
+import signal
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -41,15 +43,17 @@ class Size:
     rounds: int
     latency_s: float
     picks: int
+    cases: int
 
 
-QUICK = Size(events=50_000, states=600, seconds=1.5, rounds=2, latency_s=6, picks=2_000)
-FULL = Size(events=1_000_000, states=2_000, seconds=5, rounds=5, latency_s=30, picks=20_000)
+QUICK = Size(events=50_000, states=600, seconds=1.5, rounds=2, latency_s=6, picks=1_000, cases=200)
+FULL = Size(events=1_000_000, states=2_000, seconds=4, rounds=3, latency_s=20, picks=10_000, cases=2_000)
 
 
 def main() -> None:
     """Measure and print."""
     chosen, size, out = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends what was started, too
     say = Console(width=None if os.isatty(1) else 200)
     stamp = f"{machine()}; {size.events:,} events"
     say.print(stamp)
@@ -61,9 +65,10 @@ def main() -> None:
     say.print(budgets_table(rows))
     if parts:
         say.print(steps_table(parts))
-    say.print(f"{time.monotonic() - begun:.0f} s in all")
+    ending = f"load {os.getloadavg()[0]:.1f} at the end; {time.monotonic() - begun:.0f} s in all"
+    say.print(ending)
     if out:
-        out.write_text(f"{stamp}\n\n{markdown(rows, parts)}")
+        out.write_text(f"{stamp}; {ending}\n\n{markdown(rows, parts)}")
 
 
 def measured(shop: Shop, chosen: frozenset[str], size: Size) -> tuple[list[Row], list[Step]]:
@@ -81,7 +86,7 @@ def measured(shop: Shop, chosen: frozenset[str], size: Size) -> tuple[list[Row],
         rows += more
         parts = around[:2] + parts + around[2:]
     if "fit" in chosen:
-        rows += offline.fit_rows(shop.home / "data", size.events)
+        rows += offline.fit_rows(shop.home / "data", size.events, size.cases)
     return rows, parts
 
 
@@ -95,6 +100,8 @@ def online(
     if chosen & {"slates", "latency"}:
         found = slates.throughput(shop, served, size.seconds, size.rounds)
         rows += slates.throughput_rows(found, top([*parts, *around])) if "slates" in chosen else []
+        rest = found.full_cpu_us - sum(step.us for step in (*parts, *around))
+        around += [Step("server, routing and the rest of the worker's time", max(0.0, rest))] if parts else []
         if "latency" in chosen:
             rows.append(slates.latency_row(shop, served, found.full_rate / 2, size.latency_s))
     rows += slates.start_rows(served) if "start" in chosen else []

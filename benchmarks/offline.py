@@ -1,6 +1,6 @@
 """The offline budgets: picks in bulk, and fit and evaluate in a process of their own, for its memory.
 
-Run as a module: ``python -m benchmarks.offline DIR`` prints one JSON object.
+Run as a module: ``python -m benchmarks.offline DIR CASES`` prints one JSON object.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.budgets import Row
+from benchmarks.steps import mean_us
 from features.journey import Journey
 from recommender.blend import Blend
 from recommender.engine import Engine, Model, sources_of
@@ -30,7 +31,6 @@ from training.split import cases_of, states_of, windows_of
 if TYPE_CHECKING:
     from benchmarks.shop import Shop
 
-N_CASES = 2_000
 FIT_PATIENCE_S = 3_600
 
 
@@ -59,7 +59,11 @@ def picks_rows(shop: Shop, n: int) -> list[Row]:
     begun = time.perf_counter()
     states_of(shop.data, ids, audience.as_of, shop.engine.journey.schema)
     states_s = time.perf_counter() - begun
-    note = f"{n:,} customers in {took:.1f} s, {states_s:.1f} s of it states from the log, the rest deciding and writing"
+    decide_us = mean_us(lambda state: shop.engine.decide(state, request, shop.now), shop.states, rounds=1)
+    note = (
+        f"{n:,} customers in {took:.1f} s: {states_s:.1f} s states from the log, {decide_us * n / 1e6:.1f} s deciding"
+    )
+    note += f" ({decide_us:,.0f} µs each), the rest writing and waiting for a core"
     rate = n / took
     name, measured = "batch picks, 20 of 20k items", f"{rate:,.0f} customers/s"
     return [
@@ -68,10 +72,10 @@ def picks_rows(shop: Shop, n: int) -> list[Row]:
     ]
 
 
-def fit_rows(path: Path, events: int) -> list[Row]:
+def fit_rows(path: Path, events: int, cases: int) -> list[Row]:
     """Fit and evaluate on the whole log; other sizes than a million say so and are not judged."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.offline", str(path)],
+        [sys.executable, "-m", "benchmarks.offline", str(path), str(cases)],
         stdout=subprocess.PIPE,
         check=True,
         cwd=Path(__file__).parents[1],
@@ -84,7 +88,7 @@ def fit_rows(path: Path, events: int) -> list[Row]:
     fit = f"{found.fit_s:.0f} s, {found.fit_mib / 1024:.1f} GiB"
     fit_met = (found.fit_s <= 180 and found.fit_mib <= 4096) if is_full else None
     evaluate_met = found.evaluate_s <= 300 if is_full else None
-    how = f"{N_CASES:,} cases, two tasks, five systems; peak {found.evaluate_mib / 1024:.1f} GiB"
+    how = f"{cases:,} cases, two tasks, five systems; peak {found.evaluate_mib / 1024:.1f} GiB"
     where = f"{found.n_touches:,} interactions; {where}"
     return [
         Row(f"fit on {events:,} events", "1 M: ≤ 180 s, ≤ 4 GiB", fit, fit_met, where),
@@ -92,7 +96,7 @@ def fit_rows(path: Path, events: int) -> list[Row]:
     ]
 
 
-def measured(path: Path) -> Fitted:
+def measured(path: Path, n_cases: int) -> Fitted:
     """Fit step by step with the default recipe, then evaluate."""
     with threadpool_limits(1, "blas"):
         steps: dict[str, float] = {}
@@ -111,7 +115,7 @@ def measured(path: Path) -> Fitted:
         engine = Engine(arrays, Blend.prior(sources), journey, Model("benchmark", "0", "", 0))
         begun = time.perf_counter()
         windows = windows_of(data)
-        cases = cases_of(data, windows.test, windows.until, journey.schema, n=N_CASES, seed=0)
+        cases = cases_of(data, windows.test, windows.until, journey.schema, n=n_cases, seed=0)
         evaluate(engine, cases, windows.test, windows.until)
         return Fitted(steps, time.perf_counter() - begun, fit_mib, _peak_mib(), len(material.touches))
 
@@ -121,4 +125,4 @@ def _peak_mib() -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.encode(measured(Path(sys.argv[1]))) + b"\n")
+    sys.stdout.buffer.write(msgspec.json.encode(measured(Path(sys.argv[1]), int(sys.argv[2]))) + b"\n")
