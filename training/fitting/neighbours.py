@@ -76,7 +76,7 @@ def _rp3beta(matrix: sparse.csr_matrix, params: NeighbourParams) -> tuple[sparse
     to_customer = _row_normal(matrix.T.tocsr(), params.alpha)
     to_item = _row_normal(matrix, params.alpha)
     popularity = np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1)
-    return to_customer, (to_item @ sparse.diags((popularity**-params.beta).astype(np.float32))).tocsr()
+    return to_customer, (to_item @ sparse.diags((popularity ** -float(params.beta)).astype(np.float32))).tocsr()
 
 
 def _row_normal(matrix: sparse.csr_matrix, alpha: float) -> sparse.csr_matrix:
