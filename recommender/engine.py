@@ -147,7 +147,7 @@ class Engine:
         if request.apply_rules:
             held = held_back(query, pool.item_idx, request, self.items, overlay, self._rules)
             if held and len(pool.item_idx) - len(held) < request.limit:
-                query = self._without(query, held)
+                query = self._without(query, pool.item_idx, held)
                 pool, score = self._scored(query, weights)
                 held |= held_back(query, pool.item_idx, request, self.items, overlay, self._rules)
         is_free = ~np.isin(pool.item_idx, np.fromiter(held, np.int32, len(held))) & (score > 0)
@@ -180,10 +180,12 @@ class Engine:
         score: FloatVector = pool.parts @ weights
         return pool, score
 
-    def _without(self, query: Query, held: Mapping[int, str]) -> Query:
-        allowed = np.ones(len(self.items), np.bool_) if query.is_allowed is None else query.is_allowed.copy()
+    def _without(self, query: Query, item_idx: IntVector, held: Mapping[int, str]) -> Query:
+        """The query less what is held back and what the bundle knows to be gone, unless an overlay brought it back."""
+        allowed = self.items.is_available.copy()
+        allowed[item_idx] = True
         allowed[list(held)] = False
-        return replace(query, is_allowed=allowed)
+        return replace(query, is_allowed=allowed if query.is_allowed is None else allowed & query.is_allowed)
 
     def _ordered(
         self, item_idx: IntVector, score: FloatVector, request: SlateRequest, standing: Standing

@@ -255,6 +255,16 @@ def test_items_that_replace_the_held_back_ones_are_looked_for() -> None:
     assert not sold & set(ids(slate))
 
 
+def test_a_catalogue_whose_old_favourites_are_gone_still_fills_its_slates() -> None:
+    catalog = [Item(item_id=f"item-{n:03}", available=n >= 500) for n in range(520)]
+    log = [line("x", "item_view", f"item-{n:03}", NOW - DAY_US - n * DAY_US // 600) for n in range(520)]
+    engine = engine_of(fitted(log, catalog))
+    slate = decided(engine=engine)
+    assert ids(slate) == [f"item-{n}" for n in range(500, 508)]
+    back = CatalogOverlay().with_item(Item(item_id="item-000"))
+    assert ids(decided(engine=engine, overlay=back))[0] == "item-000"
+
+
 def test_what_goes_with_an_item_is_not_the_item() -> None:
     slate = ENGINE.related(row_of("kettle"), 5)
     assert slate.strategy == "related"

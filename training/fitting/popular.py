@@ -59,7 +59,7 @@ def fit_popular(touches: Touches, items: Items, half_life_days: float) -> dict[s
             rows = np.flatnonzero(items.kind == kind).astype(np.int32)
             if len(rows):
                 contexts.append((kind, locale))
-                lists.append(_top(rows, counts[rows], N_KEPT))
+                lists.append(_top(rows, counts[rows], items.is_available[rows], N_KEPT))
     return {"popular.context": np.array(contexts, np.int32).reshape(-1, 2), **_packed("popular", lists)}
 
 
@@ -71,11 +71,16 @@ def fit_category(touches: Touches, items: Items, half_life_days: float) -> dict[
     order = np.argsort(items.category, kind="stable")
     bounds = np.searchsorted(items.category[order], np.arange(len(items.categories) + 1))
     rows = [order[a:b].astype(np.int32) for a, b in itertools.pairwise(bounds)]
-    return _packed("category", [_top(row, counts[row], N_KEPT_OF_CATEGORY) for row in rows])
+    return _packed("category", [_top(row, counts[row], items.is_available[row], N_KEPT_OF_CATEGORY) for row in rows])
 
 
-def _top(rows: IntVector, counts: FloatVector, n: int) -> tuple[IntVector, FloatVector]:
-    order = np.lexsort((rows, -counts))[:n]
+def _top(
+    rows: IntVector, counts: FloatVector, is_available: NDArray[np.bool_], n: int
+) -> tuple[IntVector, FloatVector]:
+    """The ``n`` best of what can be had, among the ``n`` best of what is gone and may come back."""
+    order = np.lexsort((rows, -counts))
+    can_be_had = is_available[order]
+    order = order[np.where(can_be_had, np.cumsum(can_be_had), np.cumsum(~can_be_had)) <= n]
     # What was touched long ago has tiny counts: relative to each other they still say which was touched more.
     score = counts[order] / (counts.max(initial=0) or np.float32(1))
     # A tiny floor keeps untouched items in the list, below every touched one.
