@@ -26,11 +26,6 @@ class CatalogOverlay:
         """The same overlay with one item put in, or put anew."""
         return CatalogOverlay({**self.items, key64(item.item_id): item})
 
-    def is_available(self, item_key: int, *, in_bundle: bool) -> bool:
-        """Whether an item can be offered now, given what the bundle says."""
-        item = self.items.get(item_key)
-        return in_bundle if item is None else item.available
-
     def title(self, item_key: int, in_bundle: str) -> str:
         """Title of an item now, given what the bundle says."""
         item = self.items.get(item_key)

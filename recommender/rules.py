@@ -49,9 +49,10 @@ def _unavailable(item_idx: IntVector, items: Items, overlay: CatalogOverlay) -> 
     is_available = items.is_available[item_idx]
     if overlay.items:
         # Candidates are looked up in the overlay, never the other way round: it can hold the whole catalogue.
-        keys = items.item_key[item_idx].tolist()
-        was = is_available.tolist()
-        now = [overlay.is_available(key, in_bundle=before) for key, before in zip(keys, was, strict=True)]
+        changes = map(overlay.items.get, items.item_key[item_idx].tolist())
+        now = [
+            was if item is None else item.available for item, was in zip(changes, is_available.tolist(), strict=True)
+        ]
         is_available = np.array(now, np.bool_)
     return item_idx[~is_available]
 
