@@ -16,13 +16,17 @@ from benchmarks.budgets import Row
 from benchmarks.floor import KEY
 from benchmarks.load import Job, generate, get, post
 from benchmarks.served import Served, cpu_s, floor, memory_mib
-from features.settings import load_settings
+from features.settings import load_settings, pepper_of
 from service.bootstrap import assemble
-from service.store.customers import Change
+from service.clock import wall_clock
+from service.store.coalesced import Calls
+from service.store.customers import Change, Customers
 from service.store.functions import load_functions
+from service.store.recently import Recently
 
 if TYPE_CHECKING:
     from benchmarks.shop import Shop
+    from service.bootstrap import Program
 
 MICROS = 1_000_000
 N_REQUESTS = 60_000
@@ -59,14 +63,22 @@ def store_states(shop: Shop, served: Served) -> None:
 
     async def put() -> None:
         program = assemble(settings)
+        customers = patient_customers(program)
         await load_functions(program.clients.background)
         for customer_id, state in zip(shop.customer_ids, shop.states, strict=True):
-            record = await program.customers.load(customer_id, shop.now)
+            record = await customers.load(customer_id, shop.now)
             standing = shop.engine.journey.stage_of(state, shop.now)
-            await program.customers.commit(record, Change(standing, shop.now, "event", state))
+            await customers.commit(record, Change(standing, shop.now, "event", state))
         await program.clients.aclose()
 
     asyncio.run(put())
+
+
+def patient_customers(program: Program) -> Customers:
+    """Customers over a connection that waits for a busy machine, as a request would not."""
+    settings, calls = program.settings, Calls.patient(program.clients.background)
+    journey = program.customers.journey
+    return Customers(calls, journey, Recently(wall_clock), pepper_of(settings), settings.state_ttl_days)
 
 
 def throughput(shop: Shop, served: Served, seconds: float, rounds: int) -> Throughput:

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmarks.budgets import Row, Step, top
+from benchmarks.slates import patient_customers
 from features.settings import load_settings
 from recommender.blend import N_CANDIDATES, pool_of
 from recommender.compose import mixed
 from recommender.overlay import NO_OVERLAY
 from recommender.query import query_of
 from recommender.rules import Rules, held_back
-from service.answers import encode
+from service.answers import Degraded, Level, encode
 from service.bootstrap import assemble
 from service.logs import configure_logs
 from service.models import SlateOptions
-from service.recommend import request_of
+from service.recommend import Given, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,9 +125,10 @@ def around(shop: Shop, redis_url: str) -> list[Step]:
 
 async def _around(shop: Shop, program: Program) -> list[Step]:
     await program.serving.look()
-    customers, codec = program.customers, program.customers.codec
+    customers, codec = patient_customers(program), program.customers.codec
     request, engine = request_of(OPTIONS), program.serving.engine
-    given = [await program.recommend.given(customer_id, OPTIONS) for customer_id in shop.customer_ids]
+    full = Degraded(Level.FULL, None)
+    given = [Given(await customers.read(customers.keys_of(name), name), full) for name in shop.customer_ids]
     pairs = _pairs(shop.customer_ids, given)
     read_us = await _mean_us(lambda p: customers.read(customers.keys_of(p), p), shop.customer_ids)
     packed = [codec.pack(one.state) for one in given]
