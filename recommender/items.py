@@ -95,12 +95,22 @@ class Items:
 
     def in_categories(self, prefixes: tuple[str, ...]) -> NDArray[np.bool_]:
         """Which rows lie at or below one of some category paths."""
+        prefixes = tuple(prefix.strip("/") for prefix in prefixes)
         inside = [any(name == p or name.startswith(f"{p}/") for p in prefixes) for name in self.categories]
         return np.array([*inside, False], np.bool_)[self.category]
 
     def for_stage(self, bit: int) -> NDArray[np.bool_] | None:
         """Which rows may be shown in a stage; None where all may."""
         return (self.stages == 0) | ((self.stages & bit) > 0) if self._has_stages else None
+
+    def locale_code(self, locale: str | None) -> int:
+        """Index into ``locales`` of a customer's locale, or of the first in the same language; -1 for none."""
+        if locale is None:
+            return -1
+        if locale in self.locales:
+            return self.locales.index(locale)
+        languages = [language_of(name) for name in self.locales]
+        return languages.index(language_of(locale)) if language_of(locale) in languages else -1
 
     def for_locale(self, locale: str | None) -> NDArray[np.bool_] | None:
         """Which rows are in a customer's language or in none; None where all are, or nothing is known."""

@@ -42,7 +42,7 @@ class Popular:
             (kind, locale): (item_idx[a:b], score[a:b])
             for (kind, locale), a, b in zip(arrays["popular.context"].tolist(), bounds[:-1], bounds[1:], strict=True)
         }
-        self._locales = {locale: code for code, locale in enumerate(items.locales)}
+        self._items = items
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """The most popular items of the kinds asked for, those of the customer's locale lifted."""
@@ -56,7 +56,7 @@ class Popular:
         overall = self._lists.get((kind, -1))
         if overall is None:
             return None
-        within = self._lists.get((kind, self._locales.get(query.locale or "", -2)))
+        within = self._lists.get((kind, code)) if (code := self._items.locale_code(query.locale)) >= 0 else None
         if within is None:
             return query.allow(*overall)
         unique, inverse = np.unique(np.concatenate([overall[0], within[0]]), return_inverse=True)

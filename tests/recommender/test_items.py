@@ -100,3 +100,14 @@ def test_a_catalogue_without_items_knows_no_key() -> None:
 
 def test_the_language_is_the_first_part_of_a_locale() -> None:
     assert [language_of(name) for name in ("tr", "tr-TR", "ar_EG", "EN-gb")] == ["tr", "tr", "ar", "en"]
+
+
+def test_a_customers_locale_is_matched_by_language_where_no_item_says_it_exactly() -> None:
+    raw, at = pack_text(["ar", "tr"])
+    items = Items({**empty_arrays(), "items.locales_bytes": raw, "items.locales_at": at})
+    assert [items.locale_code(name) for name in ("tr", "tr-TR", "ar_EG", "de", None)] == [1, 1, 0, -1, -1]
+
+
+def test_a_category_prefix_may_end_in_a_slash() -> None:
+    name = ITEMS.categories[0]
+    assert np.array_equal(ITEMS.in_categories((f"{name}/",)), ITEMS.in_categories((name,)))

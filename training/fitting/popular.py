@@ -44,8 +44,8 @@ def fit_popular(touches: Touches, items: Items, half_life_days: float) -> dict[s
     """
     contexts: list[tuple[int, int]] = []
     lists: list[tuple[IntVector, FloatVector]] = []
-    locale_of = {name: code for code, name in enumerate(items.locales)}
-    customer_locale = np.array([locale_of.get(name or "", -1) for name in (*touches.locales, None)], np.int32)
+    code_of = {name: items.locale_code(name) for name in {*touches.locales, None}}
+    customer_locale = np.array([code_of[name] for name in (*touches.locales, None)], np.int32)
     overall = decayed_counts(touches, len(items), half_life_days)
     for locale in (-1, *range(len(items.locales))):
         counts = overall
