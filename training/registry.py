@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from features.errors import BundleCorrupt, RegistryUnavailable
 from recommender.bundle import keep_bundle, read_manifest
+from training.models import without_credentials
 from training.registry_model import BUNDLE_PATH, log_model
 from training.registry_run import log_metrics, log_params, log_tables, run
 
@@ -58,7 +59,7 @@ QUIET: Final = {
 """What MLflow is told unless the environment says otherwise: to phone nobody, unpickle nothing, fail in time."""
 
 _VERSION = re.compile(r"[0-9]{1,9}")
-_CREDENTIALS = re.compile(r"//[^/@]*@")
+_CREDENTIALS = re.compile(r"//[^/?#\s]*@")
 
 
 class Resolved(NamedTuple):
@@ -285,7 +286,9 @@ class Registry:
         try:
             yield MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         except (MlflowException, RequestException, SQLAlchemyError) as error:
-            place, why = (_CREDENTIALS.sub("//", text) for text in (self.uri, str(error).partition("\n")[0][:200]))
+            place = without_credentials(self.uri)
+            why = str(error).partition("\n")[0].replace(self.uri, place)[:200]
+            why = _CREDENTIALS.sub("//", why)
             raise RegistryUnavailable(
                 f"The registry at {place} does not answer as MLflow would ({why}); "
                 "start it, or point MLFLOW_TRACKING_URI at one."
