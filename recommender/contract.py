@@ -138,9 +138,16 @@ def best(item_idx: IntVector, score: FloatVector, n: int) -> Candidates:
 
 
 def best_of_dense(scores: FloatVector, n: int) -> Candidates:
-    """The ``n`` best items of a score for every item of the catalogue, shape (n_items,)."""
-    if len(scores) > 4 * n:
-        bound = np.partition(scores, len(scores) - n)[len(scores) - n]
+    """The ``n`` best items of a score for every item of the catalogue, shape (n_items,).
+
+    The n-th greatest of the maxima of many groups is at most the n-th greatest score, so nothing below it can be
+    among the best; partitioning the maxima costs a fraction of partitioning the scores.
+    """
+    if len(scores) > 8 * n:
+        depth = len(scores) // (4 * n)
+        whole = len(scores) // depth * depth
+        maxima = np.concatenate([scores[:whole].reshape(depth, -1).max(axis=0), scores[whole:]])
+        bound = np.partition(maxima, len(maxima) - n)[len(maxima) - n]
         item_idx = np.flatnonzero(scores >= max(bound, np.float32(1e-12))).astype(np.int32)
     else:
         item_idx = np.flatnonzero(scores > 0).astype(np.int32)

@@ -20,7 +20,7 @@ from recommender.rules import Rules, held_back
 from recommender.slate import REASON_TEXTS, Reason, Slate, SlateItem, SlateRequest, Suppressed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -81,6 +81,7 @@ class Engine:
         self.sources = sources_of(arrays)
         self.blend = blend if blend.sources == self.sources else Blend.uniform(self.sources)
         self._rules = rules or Rules()
+        self._labels = tuple((source, REASON_TEXTS[source]) for source in self.sources)
         self._is_personal = np.array([source not in UNPERSONAL for source in self.sources], np.bool_)
 
     @classmethod
@@ -152,11 +153,9 @@ class Engine:
                 held |= held_back(query, pool.item_idx, request, self.items, overlay, self._rules)
         is_free = ~np.isin(pool.item_idx, np.fromiter(held, np.int32, len(held))) & (score > 0)
         chosen = np.flatnonzero(is_free)[self._ordered(pool.item_idx[is_free], score[is_free], request, standing)]
-        items = tuple(
-            self._item(rank, int(pool.item_idx[row]), pool.parts[row] * weights, overlay)
-            for rank, row in enumerate(chosen.tolist(), 1)
-        )
-        strategy = self._strategy(query, pool.parts[chosen] * weights)
+        contributions = pool.parts[chosen] * weights
+        items = tuple(self._items(pool.item_idx[chosen], contributions, overlay))
+        strategy = self._strategy(query, contributions)
         return Slate(items, self._suppressed(held), standing, strategy, len(pool.item_idx))
 
     def pool(self, state: Any, request: SlateRequest, now: int) -> tuple[Pool, str]:
@@ -195,23 +194,26 @@ class Engine:
             return in_order(score, item_idx, request.limit)
         return mixed(score, item_idx, kind, standing.stage, request.limit)
 
-    def _item(self, rank: int, item_idx: int, contributions: FloatVector, overlay: CatalogOverlay) -> SlateItem:
-        parts = contributions.tolist()
-        order = sorted((column for column, part in enumerate(parts) if part > 0), key=lambda column: -parts[column])
-        reasons = tuple(Reason(self.sources[c], REASON_TEXTS[self.sources[c]], parts[c]) for c in order)
-        key = int(self.items.item_key[item_idx])
-        return SlateItem(
-            rank=rank,
-            item_idx=item_idx,
-            item_id=self.items.item_id(item_idx),
-            item_key=key,
-            kind=KINDS[self.items.kind[item_idx]],
-            title=overlay.title(key, self.items.title(item_idx)),
-            score=sum(parts),
-            propensity=1.0,
-            source=reasons[0].code,
-            reasons=reasons,
-        )
+    def _items(self, item_idx: IntVector, contributions: FloatMatrix, overlay: CatalogOverlay) -> Iterator[SlateItem]:
+        """Slots of the chosen rows; ``contributions`` float32, shape (n, n_sources)."""
+        keys, kinds = self.items.item_key[item_idx].tolist(), self.items.kind[item_idx].tolist()
+        ids, titles = self.items.texts("id", item_idx), self.items.texts("title", item_idx)
+        rows = zip(item_idx.tolist(), ids, keys, kinds, titles, contributions.tolist(), strict=True)
+        for rank, (row, item_id, key, kind, title, parts) in enumerate(rows, 1):
+            order = sorted((-part, column) for column, part in enumerate(parts) if part > 0)
+            reasons = tuple(Reason(*self._labels[column], -part) for part, column in order)
+            yield SlateItem(
+                rank=rank,
+                item_idx=row,
+                item_id=item_id,
+                item_key=key,
+                kind=KINDS[kind],
+                title=overlay.title(key, title),
+                score=sum(parts),
+                propensity=1.0,
+                source=reasons[0].code,
+                reasons=reasons,
+            )
 
     def _strategy(self, query: Query, contributions: FloatMatrix) -> str:
         if not len(contributions):

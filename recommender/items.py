@@ -132,9 +132,16 @@ class Items:
         code = int(self.category[item_idx])
         return None if code < 0 else self.categories[code]
 
+    def texts(self, name: str, rows: NDArray[np.integer]) -> list[str]:
+        """``id`` or ``title`` of some rows."""
+        at, raw = (
+            self._arrays[f"items.{name}_at"],
+            memoryview(np.asarray(self._arrays[f"items.{name}_bytes"], np.uint8)),
+        )
+        return [str(raw[a:b], "utf-8") for a, b in zip(at[rows].tolist(), at[rows + 1].tolist(), strict=True)]
+
     def _text(self, name: str, row: int) -> str:
-        at = self._arrays[f"items.{name}_at"]
-        return self._arrays[f"items.{name}_bytes"][int(at[row]) : int(at[row + 1])].tobytes().decode()
+        return self.texts(name, np.array([row]))[0]
 
 
 def language_of(locale: str) -> str:
