@@ -134,10 +134,8 @@ class Items:
 
     def texts(self, name: str, rows: NDArray[np.integer]) -> list[str]:
         """``id`` or ``title`` of some rows."""
-        at, raw = (
-            self._arrays[f"items.{name}_at"],
-            memoryview(np.asarray(self._arrays[f"items.{name}_bytes"], np.uint8)),
-        )
+        at = self._arrays[f"items.{name}_at"]
+        raw = np.asarray(self._arrays[f"items.{name}_bytes"], np.uint8).data
         return [str(raw[a:b], "utf-8") for a, b in zip(at[rows].tolist(), at[rows + 1].tolist(), strict=True)]
 
     def _text(self, name: str, row: int) -> str:
