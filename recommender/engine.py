@@ -151,7 +151,9 @@ class Engine:
                 query = self._without(query, pool.item_idx, held)
                 pool, score = self._scored(query, weights)
                 held |= held_back(query, pool.item_idx, request, self.items, overlay, self._rules)
-        is_free = ~np.isin(pool.item_idx, np.fromiter(held, np.int32, len(held))) & (score > 0)
+        is_free = score > 0
+        if held:
+            is_free &= ~np.isin(pool.item_idx, np.fromiter(held, np.int32, len(held)))
         chosen = np.flatnonzero(is_free)[self._ordered(pool.item_idx[is_free], score[is_free], request, standing)]
         contributions = pool.parts[chosen] * weights
         items = tuple(self._items(pool.item_idx[chosen], contributions, overlay))

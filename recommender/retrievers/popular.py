@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -42,23 +43,33 @@ class Popular:
             (kind, locale): (item_idx[a:b], score[a:b])
             for (kind, locale), a, b in zip(arrays["popular.context"].tolist(), bounds[:-1], bounds[1:], strict=True)
         }
+        codes = (-1, *range(len(items.locales)))
+        subsets = [chosen for size in range(1, len(KINDS) + 1) for chosen in combinations(KINDS, size)]
+        self._ranked = {(kinds, code): self._merged(kinds, code) for kinds in subsets for code in codes}
         self._items = items
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """The most popular items of the kinds asked for, those of the customer's locale lifted."""
-        parts = [part for kind in query.kinds if (part := self._of_kind(KINDS.index(kind), query)) is not None]
+        kinds = tuple(kind for kind in KINDS if kind in query.kinds)
+        ranked = self._ranked.get((kinds, self._items.locale_code(query.locale)), NOTHING)
+        item_idx, score = query.allow(*ranked)
+        return Candidates(item_idx[:n], score[:n])
+
+    def _merged(self, kinds: tuple[str, ...], code: int) -> Candidates:
+        """Everything that a context proposes, best first; done once, since a filter keeps the order."""
+        parts = [part for kind in kinds if (part := self._of_kind(KINDS.index(kind), code)) is not None]
         if not parts:
             return NOTHING
         item_idx, score = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return best(item_idx, score, n)
+        return best(item_idx, score, len(item_idx))
 
-    def _of_kind(self, kind: int, query: Query) -> tuple[IntVector, FloatVector] | None:
+    def _of_kind(self, kind: int, code: int) -> tuple[IntVector, FloatVector] | None:
         overall = self._lists.get((kind, -1))
         if overall is None:
             return None
-        within = self._lists.get((kind, code)) if (code := self._items.locale_code(query.locale)) >= 0 else None
+        within = self._lists.get((kind, code)) if code >= 0 else None
         if within is None:
-            return query.allow(*overall)
+            return overall
         unique, inverse = np.unique(np.concatenate([overall[0], within[0]]), return_inverse=True)
         both = np.concatenate([(1 - LOCALE_SHARE) * overall[1], LOCALE_SHARE * within[1]])
-        return query.allow(unique.astype(np.int32), np.bincount(inverse, both).astype(np.float32))
+        return unique.astype(np.int32), np.bincount(inverse, both).astype(np.float32)
