@@ -110,10 +110,19 @@ class Blend:
 
     @classmethod
     def of_document(cls, document: Mapping[str, object]) -> Blend:
-        """Inverse of :meth:`to_document`."""
-        weights: Mapping[str, object] = document["weights"]  # type: ignore[assignment]
-        sources: Sequence[str] = document["sources"]  # type: ignore[assignment]
-        return cls(tuple(sources), {task: np.array(w, np.float32) for task, w in weights.items()})
+        """Inverse of :meth:`to_document`.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            A document of another shape.
+        """
+        by_task: Mapping[str, object] = document["weights"]  # type: ignore[assignment]
+        sources: tuple[str, ...] = tuple(document["sources"])  # type: ignore[arg-type]
+        weights = {task: np.array(by_task[task], np.float32) for task in TASKS}
+        if any(rows.shape != (len(CONTEXTS), len(sources)) for rows in weights.values()):
+            raise ValueError(f"expected {len(CONTEXTS)} contexts of {len(sources)} weights")
+        return cls(sources, weights)
 
     def projected(self, sources: tuple[str, ...]) -> Blend:
         """The same weights for another list of sources; one that is new to the blend gets none."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from features.errors import BundleCorrupt, InputError
 from features.journey import Journey
 from recommender.blend import Blend, Pool, context_of, pool_of
 from recommender.bundle import open_bundle
@@ -110,9 +111,7 @@ class Engine:
             bundle.manifest.until,
             bundle.manifest.content_digest,
         )
-        engine = cls(
-            bundle.arrays, Blend.of_document(documents["blend"]), Journey.of_document(documents["journey"]), model
-        )
+        engine = cls(bundle.arrays, *_decisions(documents), model)
         check_golden(engine, documents["golden"])
         return engine
 
@@ -226,6 +225,14 @@ class Engine:
 
     def _suppressed(self, held: Mapping[int, str]) -> tuple[Suppressed, ...]:
         return tuple(Suppressed(self.items.item_id(row), why) for row, why in sorted(held.items())[:MAX_SUPPRESSED])
+
+
+def _decisions(documents: Mapping[str, Any]) -> tuple[Blend, Journey]:
+    """The blend and the journey definition that a bundle carries."""
+    try:
+        return Blend.of_document(documents["blend"]), Journey.of_document(documents["journey"])
+    except (InputError, LookupError, TypeError, ValueError) as error:
+        raise BundleCorrupt(f"blend.json, journey.json: expected weights and a journey definition ({error}).") from None
 
 
 def sources_of(arrays: Collection[str]) -> tuple[str, ...]:

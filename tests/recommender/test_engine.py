@@ -293,13 +293,13 @@ def test_a_source_that_was_not_fitted_takes_no_part() -> None:
 CASES = [(after(("item_view", "cup")), NOW), (EMPTY, NOW), (after(("purchase", "kettle")), NOW + DAY_US)]
 
 
-def bundle_in(root, golden=None):
+def bundle_in(root, golden=None, **others):
     documents = {
         "blend": ENGINE.blend.to_document(),
         "journey": JOURNEY.to_document(),
         "golden": golden_of(ENGINE, CASES) if golden is None else golden,
         "facts": {},
-    }
+    } | others
     meta = BundleMeta(
         name="rihla",
         feature_schema=JOURNEY.schema.hash,
@@ -320,6 +320,15 @@ def test_an_engine_comes_back_from_its_bundle_and_answers_as_before(tmp_path) ->
     assert engine.sources == ENGINE.sources
     for state, now in CASES:
         assert decided(state, now, engine) == decided(state, now)
+
+
+@pytest.mark.parametrize(
+    "blend",
+    [{}, [], {"sources": ["als"], "weights": {}}, {"sources": ["als"], "weights": {"any": [[1]], "new": [[1]]}}],
+)
+def test_a_bundle_whose_weights_make_no_sense_is_refused(tmp_path, blend) -> None:
+    with pytest.raises(BundleCorrupt, match="blend"):
+        Engine.open(bundle_in(tmp_path, blend=blend))
 
 
 def test_a_bundle_of_another_schema_is_refused(tmp_path) -> None:
