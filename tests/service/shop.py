@@ -15,6 +15,7 @@ import numpy as np
 
 from features.ids import key64
 from features.journey import Journey
+from recommender.blend import Blend
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.items import KINDS, pack_text
 from service.current import BUNDLES, Current, write_current
@@ -71,7 +72,7 @@ def arrays(item_ids: tuple[str, ...] = ITEM_IDS) -> dict[str, np.ndarray]:
 
 def documents() -> dict[str, Any]:
     return {
-        "blend": {"sources": [], "weights": {}},
+        "blend": Blend.uniform(()).to_document(),
         "journey": Journey.load(None).to_document(),
         "golden": [],
         "facts": {},
