@@ -80,8 +80,8 @@ def decide_steps(shop: Shop, request: SlateRequest) -> list[Step]:
         *retrieving(shop, request),
     ]
     found: list[list[Retriever]] = [[Found(r.retrieve(q, N_CANDIDATES)) for r in engine.retrievers] for q in queries]  # type: ignore[misc]
-    weights = engine.blend.of("any", "engagement/live")
-    pools = [pool_of(known, query) for known, query in zip(found, queries, strict=True)]
+    weights, n_items = engine.blend.of("any", "engagement/live"), len(engine.items)
+    pools = [pool_of(known, query, n_items) for known, query in zip(found, queries, strict=True)]
     scores = [pool.parts @ weights for pool in pools]
     kinds = [engine.items.kind[pool.item_idx].astype(np.int32) for pool in pools]
     rules = Rules()
@@ -95,7 +95,10 @@ def decide_steps(shop: Shop, request: SlateRequest) -> list[Step]:
 
     return [
         *steps,
-        Step("blend", _mean2(lambda known, query: pool_of(known, query).parts @ weights, found, queries)),
+        Step(
+            "blend",
+            _mean2(lambda known, query: pool_of(known, query, n_items).parts @ weights, found, queries),
+        ),
         Step("rules", _mean2(hold, queries, pools)),
         Step("compose: order", mean_us(order, _pairs(pools, scores, kinds, standings))),
     ]

@@ -6,10 +6,13 @@ already touched may be shown. The weights of a context lie on the simplex, so a 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+
+from recommender.kernels import united
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,18 +74,14 @@ class Pool(NamedTuple):
     parts: FloatMatrix
 
 
-def pool_of(retrievers: Sequence[Retriever], query: Query, n: int = N_CANDIDATES) -> Pool:
+def pool_of(retrievers: Sequence[Retriever], query: Query, n_items: int, n: int = N_CANDIDATES) -> Pool:
     """Candidates of every retriever for one query."""
     found = [retriever.retrieve(query, n) for retriever in retrievers]
-    proposed = np.concatenate([candidates.item_idx for candidates in found])
-    item_idx, row = np.unique(proposed, return_inverse=True)
-    parts = np.zeros((len(item_idx), len(found)), np.float32)
-    at = 0
-    for column, (chosen, score) in enumerate(found):
-        if len(chosen):
-            parts[row[at : at + len(chosen)], column] = score / score[0]
-            at += len(chosen)
-    return Pool(item_idx.astype(np.int32, copy=False), parts)
+    if not found:
+        return Pool(np.empty(0, np.int32), np.zeros((0, 0), np.float32))
+    bounds = np.array([0, *itertools.accumulate(len(item_idx) for item_idx, _ in found)], np.int64)
+    item_idx, score = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Pool(*united(item_idx, score, bounds, n_items))
 
 
 @dataclass(frozen=True)

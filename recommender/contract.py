@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.kernels import EVERYTHING, best_of, best_of_all, summed_by_item
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -88,6 +90,11 @@ class Query:
     text: str | None = None
     is_allowed: NDArray[np.bool_] | None = None
 
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """``is_allowed`` as the compiled loops take it."""
+        return EVERYTHING if self.is_allowed is None else self.is_allowed
+
     def allow(self, item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:
         """Those of some scored items that may be proposed."""
         if self.is_allowed is None:
@@ -125,36 +132,14 @@ def best(item_idx: IntVector, score: FloatVector, n: int) -> Candidates:
     item_idx : int32, shape (m,)
     score : float32, shape (m,)
     """
-    usable = (score > 0) & np.isfinite(score)
-    if not usable.all():
-        item_idx, score = item_idx[usable], score[usable]
-    if len(score) > n:
-        # The n-th greatest score is a bound, so that ties at the cut are broken by item as well.
-        bound = np.partition(score, len(score) - n)[len(score) - n]
-        above = score >= bound
-        item_idx, score = item_idx[above], score[above]
-    order = np.lexsort((item_idx, -score))[:n]
-    return Candidates(item_idx[order].astype(np.int32, copy=False), score[order].astype(np.float32, copy=False))
+    return Candidates(*best_of(item_idx, np.ascontiguousarray(score, np.float32), n))
 
 
-def best_of_dense(scores: FloatVector, n: int) -> Candidates:
-    """The ``n`` best items of a score for every item of the catalogue, shape (n_items,).
-
-    The n-th greatest of the maxima of many groups is at most the n-th greatest score, so nothing below it can be
-    among the best; partitioning the maxima costs a fraction of partitioning the scores.
-    """
-    if len(scores) > 8 * n:
-        depth = len(scores) // (4 * n)
-        whole = len(scores) // depth * depth
-        maxima = np.concatenate([scores[:whole].reshape(depth, -1).max(axis=0), scores[whole:]])
-        bound = np.partition(maxima, len(maxima) - n)[len(maxima) - n]
-        item_idx = np.flatnonzero(scores >= max(bound, np.float32(1e-12))).astype(np.int32)
-    else:
-        item_idx = np.flatnonzero(scores > 0).astype(np.int32)
-    return best(item_idx, scores[item_idx], n)
+def best_of_dense(scores: FloatVector, n: int, is_allowed: NDArray[np.bool_] | None = None) -> Candidates:
+    """The ``n`` best items of a score for every item of the catalogue, shape (n_items,), among those allowed."""
+    return Candidates(*best_of_all(scores, EVERYTHING if is_allowed is None else is_allowed, n))
 
 
 def summed(item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:
     """Scores of equal items added up: unique ``item_idx`` ascending, and their sums."""
-    unique, inverse = np.unique(item_idx, return_inverse=True)
-    return unique.astype(np.int32, copy=False), np.bincount(inverse, score, len(unique)).astype(np.float32)
+    return summed_by_item(item_idx, np.ascontiguousarray(score, np.float32))

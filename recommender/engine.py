@@ -163,7 +163,7 @@ class Engine:
         """Candidates of every source and the blend context: what blend learning starts from."""
         standing = self.journey.stage_of(state, now)
         query = query_of(state, request, self.items, now, standing.stage)
-        return pool_of(self.retrievers, query), context_of(standing.stage, live=is_live(state, now))
+        return pool_of(self.retrievers, query, len(self.items)), context_of(standing.stage, live=is_live(state, now))
 
     def related(self, item_idx: int, n: int, kinds: tuple[str, ...] = KINDS) -> Slate:
         """What goes with one item, whoever looks at it."""
@@ -176,7 +176,7 @@ class Engine:
         return self.blend.of(task, context_of(standing.stage, live=is_live(state, now)))
 
     def _scored(self, query: Query, weights: FloatVector) -> tuple[Pool, FloatVector]:
-        pool = pool_of(self.retrievers, query)
+        pool = pool_of(self.retrievers, query, len(self.items))
         score: FloatVector = pool.parts @ weights
         return pool, score
 

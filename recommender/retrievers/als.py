@@ -67,9 +67,7 @@ class Als:
             item_idx, confidence = item_idx[strongest], confidence[strongest]
         taste = fold_in(self._factors, self._gram, item_idx, confidence, reg=self._reg)
         scores = self._factors @ taste
-        if query.is_allowed is not None:
-            scores = np.where(query.is_allowed, scores, 0)
-        return best_of_dense(scores, n)
+        return best_of_dense(scores, n, query.is_allowed)
 
 
 def confidence_of(weight: FloatVector, alpha: float) -> FloatVector:

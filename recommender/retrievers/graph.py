@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from recommender.contract import NOTHING, ArraySpec, Candidates, FloatVector, IntVector, Query, best, summed
+from recommender.contract import ArraySpec, Candidates, FloatVector, IntVector, Query
+from recommender.kernels import spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -46,11 +46,5 @@ class Graph:
         seeds : int32, shape (m,)
         share : float32, shape (m,)
         """
-        start, length = self.indptr[seeds], self.indptr[seeds + 1] - self.indptr[seeds]
-        total = int(length.sum())
-        if not total:
-            return NOTHING
-        first = np.cumsum(length) - length
-        edges = np.repeat(start - first, length) + np.arange(total)
-        weight = self.weight[edges] * np.repeat(share, length)
-        return best(*query.allow(*summed(self.item_idx[edges], weight)), n)
+        n_items = len(self.indptr) - 1
+        return Candidates(*spread(self.indptr, self.item_idx, self.weight, seeds, share, query.mask, n_items, n))

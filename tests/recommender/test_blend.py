@@ -40,19 +40,19 @@ def blends(draw) -> Blend:
 
 def test_a_pool_is_the_union_with_each_source_over_its_best() -> None:
     sources = [Fixed([7, 2], [4, 1]), Fixed([], []), Fixed([2, 5], [0.5, 0.25])]
-    pool = pool_of(sources, Query(now=0))
+    pool = pool_of(sources, Query(now=0), 31)
     assert pool.item_idx.tolist() == [2, 5, 7]
     assert pool.parts.tolist() == [[0.25, 0, 1], [0, 0, 0.5], [1, 0, 0]]
 
 
 def test_a_pool_of_nothing_is_empty() -> None:
-    pool = pool_of([Fixed(*NOTHING)], Query(now=0))
+    pool = pool_of([Fixed(*NOTHING)], Query(now=0), 31)
     assert pool.item_idx.shape == (0,)
     assert pool.parts.shape == (0, 1)
 
 
 def test_each_source_gives_no_more_than_it_is_asked_for() -> None:
-    pool = pool_of([Fixed([1, 2, 3], [3, 2, 1]), Fixed([9, 8, 7], [3, 2, 1])], Query(now=0), n=2)
+    pool = pool_of([Fixed([1, 2, 3], [3, 2, 1]), Fixed([9, 8, 7], [3, 2, 1])], Query(now=0), 31, n=2)
     assert pool.item_idx.tolist() == [1, 2, 8, 9]
 
 
@@ -65,7 +65,7 @@ def test_parts_lie_between_nought_and_one_and_every_source_that_speaks_has_a_bes
         Fixed(*zip(*sorted(p.items(), key=lambda kv: (-kv[1], kv[0])), strict=True)) if p else Fixed([], [])
         for p in found
     ]
-    pool = pool_of(sources, Query(now=0))
+    pool = pool_of(sources, Query(now=0), 31)
     assert pool.item_idx.tolist() == sorted({row for p in found for row in p})
     assert ((pool.parts >= 0) & (pool.parts <= 1)).all()
     assert [column.max(initial=0) == 1 for column in pool.parts.T] == [bool(p) for p in found]

@@ -1,0 +1,199 @@
+"""Compiled loops: what NumPy would spread over many small calls, each longer in overhead than in work.
+
+Compiled once by Numba for the kind of processor at hand and kept beside this file, or in ``NUMBA_CACHE_DIR``.
+Arrays come in read-only, as a mapped bundle gives them. The loops trust their indices: those of a bundle
+are checked when it is opened, those of a query when it is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+
+import numba
+import numpy as np
+from numba import types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    FloatVector = NDArray[np.float32]
+    IntVector = NDArray[np.int32]
+    LongVector = NDArray[np.int64]
+    BoolVector = NDArray[np.bool_]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EVERYTHING: Final = np.empty(0, np.bool_)
+"""Stands for a mask that allows every item."""
+
+
+def _read_only(dtype: Any, ndim: int = 1) -> Any:
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+tuple_of: Final[Any] = types.Tuple
+BOOLS, INTS, LONGS = _read_only(types.boolean), _read_only(types.int32), _read_only(types.int64)
+FLOATS, FLOATS_2D = _read_only(types.float32), _read_only(types.float32, 2)
+OUT_INTS, OUT_FLOATS, OUT_FLOATS_2D = types.int32[::1], types.float32[::1], types.float32[:, ::1]
+RANKED = tuple_of((OUT_INTS, OUT_FLOATS))
+"""Items and their scores, best first."""
+COUNT = types.int64
+REAL = types.float32
+
+
+def compiled(signature: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a function ahead of its first call, from a cache where one can be kept."""
+
+    def compile_(function: Callable[P, R]) -> Callable[P, R]:
+        try:
+            made = numba.njit(signature, cache=True, nogil=True)(function)
+        except RuntimeError:  # neither the package's directory nor the user's can be written
+            made = numba.njit(signature, nogil=True)(function)
+        return cast("Callable[P, R]", made)
+
+    return compile_
+
+
+@compiled(RANKED(INTS, FLOATS, COUNT))
+def best_of(item_idx: IntVector, score: FloatVector, n: int) -> tuple[IntVector, FloatVector]:
+    """The ``n`` best of unique items, positive and finite scores only; ties by ascending item.
+
+    Parameters
+    ----------
+    item_idx : int32, shape (m,)
+    score : float32, shape (m,)
+    """
+    kept_idx, kept = np.empty(len(score), np.int32), np.empty(len(score), np.float32)
+    m = 0
+    for i in range(len(score)):
+        if 0 < score[i] < np.inf:
+            kept_idx[m], kept[m] = item_idx[i], score[i]
+            m += 1
+    if m > n > 0:
+        # The n-th greatest score is a bound, so that ties at the cut are broken by item as well.
+        bound = np.partition(kept[:m], m - n)[m - n]
+        above = 0
+        for i in range(m):
+            if kept[i] >= bound:
+                kept_idx[above], kept[above] = kept_idx[i], kept[i]
+                above += 1
+        m = above
+    by_item = np.argsort(kept_idx[:m], kind="mergesort")
+    order = by_item[np.argsort(-kept[:m][by_item], kind="mergesort")][:n]
+    return kept_idx[:m][order], kept[:m][order]
+
+
+@compiled(RANKED(FLOATS, BOOLS, COUNT))
+def best_of_all(score: FloatVector, allowed: BoolVector, n: int) -> tuple[IntVector, FloatVector]:
+    """The ``n`` best items of a score for every item, shape (n_items,), among those allowed.
+
+    A bound from the maxima of many groups comes first: the n-th greatest of them is at most the n-th
+    greatest score, so most items are passed over at one comparison each.
+    """
+    m = len(score)
+    depth = max(1, m // (4 * n + 1))
+    maxima = np.zeros((m + depth - 1) // depth, np.float32)
+    for i in range(m):
+        if (len(allowed) == 0 or allowed[i]) and maxima[i // depth] < score[i] < np.inf:
+            maxima[i // depth] = score[i]
+    bound = np.float32(0)
+    if len(maxima) > n:
+        bound = np.partition(maxima, len(maxima) - n)[len(maxima) - n]
+    item_idx, kept = np.empty(m, np.int32), np.empty(m, np.float32)
+    found = 0
+    for i in range(m):
+        if score[i] >= bound and 0 < score[i] < np.inf and (len(allowed) == 0 or allowed[i]):
+            item_idx[found], kept[found] = i, score[i]
+            found += 1
+    return best_of(item_idx[:found], kept[:found], n)
+
+
+@compiled(RANKED(LONGS, INTS, FLOATS, INTS, FLOATS, BOOLS, COUNT, COUNT))
+def spread(
+    indptr: LongVector,
+    item_idx: IntVector,
+    weight: FloatVector,
+    seeds: IntVector,
+    share: FloatVector,
+    allowed: BoolVector,
+    n_items: int,
+    n: int,
+) -> tuple[IntVector, FloatVector]:
+    """The ``n`` best targets of some rows of a sparse matrix, each edge times its row's share, added up.
+
+    Parameters
+    ----------
+    indptr : int64, shape (n_rows + 1,)
+    item_idx, weight : int32 and float32, shape (n_edges,)
+    seeds, share : int32 and float32, shape (m,)
+        Rows and what each counts.
+    allowed : bool, shape (n_items,), or ``EVERYTHING``
+    """
+    total, is_reached = np.zeros(n_items, np.float32), np.zeros(n_items, np.bool_)
+    room = 0
+    for row in seeds:
+        room += indptr[row + 1] - indptr[row]
+    reached = np.empty(min(room, n_items), np.int32)
+    m = 0
+    for s in range(len(seeds)):
+        for e in range(indptr[seeds[s]], indptr[seeds[s] + 1]):
+            item = item_idx[e]
+            if len(allowed) and not allowed[item]:
+                continue
+            if not is_reached[item]:
+                is_reached[item] = True
+                reached[m] = item
+                m += 1
+            total[item] += weight[e] * share[s]
+    return best_of(reached[:m], total[reached[:m]], n)
+
+
+@compiled(tuple_of((OUT_INTS, OUT_FLOATS))(INTS, FLOATS))
+def summed_by_item(item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:
+    """Scores of equal items added up: unique items ascending, and their sums, in float64 as they come."""
+    order = np.argsort(item_idx, kind="mergesort")
+    unique, sums = np.empty(len(order), np.int32), np.zeros(len(order), np.float64)
+    m = -1
+    for at in order:
+        if m < 0 or unique[m] != item_idx[at]:
+            m += 1
+            unique[m] = item_idx[at]
+        sums[m] += score[at]
+    return unique[: m + 1], sums[: m + 1].astype(np.float32)
+
+
+@compiled(tuple_of((OUT_INTS, OUT_FLOATS_2D))(INTS, FLOATS, LONGS, COUNT))
+def united(item_idx: IntVector, score: FloatVector, bounds: LongVector, n_items: int) -> tuple[IntVector, FloatVector]:
+    """The union of several ranked lists, and what each says of each item.
+
+    Parameters
+    ----------
+    item_idx, score : int32 and float32, shape (m,)
+        The lists one after the other.
+    bounds : int64, shape (n_lists + 1,)
+
+    Returns
+    -------
+    item_idx : int32, shape (k,), ascending
+    parts : float32, shape (k, n_lists)
+        Each list's score over its first one; 0 where it does not hold the item.
+    """
+    slot = np.zeros(n_items, np.int32)
+    unique = np.empty(len(item_idx), np.int32)
+    k = 0
+    for item in item_idx:
+        if slot[item] == 0:
+            slot[item] = 1
+            unique[k] = item
+            k += 1
+    ascending = np.sort(unique[:k])
+    for i in range(k):
+        slot[ascending[i]] = i
+    parts = np.zeros((k, len(bounds) - 1), np.float32)
+    for column in range(len(bounds) - 1):
+        for at in range(bounds[column], bounds[column + 1]):
+            parts[slot[item_idx[at]], column] = score[at] / score[bounds[column]]
+    return ascending, parts
