@@ -117,7 +117,7 @@ def train(  # noqa: PLR0913 - each is an option of the command
 def load(path: Path, until: int | None, say: Progress) -> Data:
     """Read what happened before the cut-off."""
     say("load", 0.0)
-    data = Data(path, until)
+    data = Data(path, until).by_rank_if_made_up()
     _ = data.touches  # read once, here, so that later steps start at once
     say("load", 1.0)
     return data

@@ -14,6 +14,7 @@ import ibis
 import numpy as np
 
 from training.log import EventLog, items_of, read_catalog
+from training.timeless import by_rank, is_made_up
 from training.touches import Touches, read_touches
 from training.vocabulary import Vocabulary, vocabulary_of
 
@@ -44,10 +45,13 @@ class Data:
     ----------
     until : int
         Microseconds.
+    is_by_rank : bool
+        Whether times are read as ranks (``training/timeless.py``).
     """
 
-    def __init__(self, path: Path, until: int | None = None) -> None:
+    def __init__(self, path: Path, until: int | None = None, *, is_by_rank: bool = False) -> None:
         self.path = path
+        self.is_by_rank = is_by_rank
         # A shop that has a catalogue and no events yet is a shop all the same.
         self.log = EventLog(path) if (path / "catalog.parquet").is_file() else EventLog.open(path)
         self.until = self._end() if until is None else until
@@ -56,7 +60,8 @@ class Data:
     @cached_property
     def lines(self) -> ir.Table:
         """Lines of the log before the cut-off."""
-        return self.log.lines(self.connection, until=self.until)
+        lines = self.log.lines(self.connection, until=self.until)
+        return ibis.memtable(by_rank(lines.to_pyarrow(), self.until)) if self.is_by_rank else lines
 
     @cached_property
     def touches(self) -> Touches:
@@ -70,8 +75,8 @@ class Data:
 
     @cached_property
     def first_seen(self) -> dict[str, int]:
-        """Item id → first time in the whole log, microseconds."""
-        lines = self.log.lines(self.connection, until=None)
+        """Item id → first time in the whole log, microseconds; by rank, in what is before the cut-off."""
+        lines = self.lines if self.is_by_rank else self.log.lines(self.connection, until=None)
         seen = lines.filter(lines.item_id.notnull()).group_by("item_id").agg(first=lines.occurred_at.min())
         table = seen.order_by("item_id").to_pyarrow()
         first = table["first"].to_numpy().astype("datetime64[us]").astype(np.int64)
@@ -87,6 +92,10 @@ class Data:
         touches = self.touches.before(min(until, self.until))
         vocabulary = vocabulary_of(self.catalog, self.first_seen, touches)
         return Material(vocabulary, touches.in_rows_of(vocabulary.item_keys))
+
+    def by_rank_if_made_up(self) -> Data:
+        """The same data, with times read as ranks where the clock means nothing."""
+        return Data(self.path, self.until, is_by_rank=True) if is_made_up(self.touches) else self
 
     def _end(self) -> int:
         """Just after the last event."""

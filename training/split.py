@@ -32,8 +32,16 @@ if TYPE_CHECKING:
 
 PROTOCOLS: Final = ("window", "session")
 MAX_WINDOW_DAYS: Final = 30
-WINDOW_SHARE: Final = 0.2
+WINDOW_SHARE: Final = 1 / 6
+STEP_SHARE: Final = 0.15
+"""Part of a customer's steps that a window holds where times are ranks."""
 _UNCARTS: Final = TOUCHES.index("uncarts")
+
+
+LEVELS: Final[NDArray[np.uint8]] = np.array([1, 1, 2, 2, 0, 3], np.uint8)
+"""Relevance of a target by its strongest touch (``TOUCHES``); what comes next in a session counts one more."""
+GAINS: Final = (0.0, 1.0, 1.5, 2.0, 3.0)
+"""Gain of each relevance level, in blends and in the ranker."""
 
 
 class Windows(NamedTuple):
@@ -42,6 +50,12 @@ class Windows(NamedTuple):
     validation: int
     test: int
     until: int
+
+    def earlier(self, start: int, n: int) -> list[int]:
+        """At most ``n`` cut-offs before ``validation``, a window apart and ascending, at least two after ``start``."""
+        length = self.test - self.validation
+        cuts = [self.validation - k * length for k in range(n, 0, -1)]
+        return [cut for cut in cuts if cut - start >= length]
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,8 @@ class Cases:
         Item keys touched afterwards, distinct, in order of time.
     touched : list of int64 arrays
         Item keys touched before, distinct.
+    levels : list of uint8 arrays
+        Relevance of each target, an index into ``GAINS``.
     states : StateTable
         What was known strictly before ``as_of``.
     """
@@ -67,6 +83,7 @@ class Cases:
     as_of: LongVector
     targets: Sequence[LongVector]
     touched: Sequence[LongVector]
+    levels: Sequence[NDArray[np.uint8]]
     states: StateTable
 
     def __len__(self) -> int:
@@ -74,9 +91,21 @@ class Cases:
 
 
 def windows_of(data: Data) -> Windows:
-    """The last fifth of the time, at most 30 days, for the test; as much before it for validation."""
+    """The last sixth of the time, at most 30 days, for the test; as much before it for validation.
+
+    Where times are ranks, as many days as most customers' last steps take.
+    """
     length = min(int((data.until - data.start) * WINDOW_SHARE), MAX_WINDOW_DAYS * DAY_US)
+    if data.is_by_rank:
+        length = max(1, round(STEP_SHARE * _median_steps(data))) * DAY_US
     return Windows(data.until - 2 * length, data.until - length, data.until)
+
+
+def _median_steps(data: Data) -> float:
+    own = data.touches.of_customers()
+    is_first = np.ones(len(own), np.bool_)
+    is_first[1:] = np.diff(own.customer_idx) > 0
+    return float(np.median((data.until - own.at[is_first]) / DAY_US + 1)) if len(own) else 1.0
 
 
 def cases_of(data: Data, start: int, end: int, schema: Schema, *, n: int, seed: int) -> Cases:
@@ -93,8 +122,8 @@ def cases_of(data: Data, start: int, end: int, schema: Schema, *, n: int, seed: 
         *_window_cases(touches, start, end, n // 2, rng),
         *_session_cases(touches, start, end, n - n // 2, rng),
     ]
-    columns = [list(column) for column in zip(*drawn, strict=True)] if drawn else [[], [], [], [], []]
-    protocol, customer_idx, as_of, targets, touched = columns
+    columns = [list(column) for column in zip(*drawn, strict=True)] if drawn else [[]] * 6
+    protocol, customer_idx, as_of, targets, touched, levels = columns
     customer_ids = [data.touches.customer_ids[c] for c in customer_idx]
     return Cases(
         np.array(protocol, np.uint8),
@@ -102,6 +131,7 @@ def cases_of(data: Data, start: int, end: int, schema: Schema, *, n: int, seed: 
         np.array(as_of, np.int64),
         targets,
         touched,
+        levels,
         states_of(data, customer_ids, np.array(as_of, np.int64), schema),
     )
 
@@ -118,7 +148,7 @@ def states_of(data: Data, customer_ids: Sequence[str], as_of: LongVector, schema
     return state_table(data.lines, ibis.memtable(cases), schema)
 
 
-_Case = tuple[int, int, int, LongVector, LongVector]
+_Case = tuple[int, int, int, LongVector, LongVector, "NDArray[np.uint8]"]
 
 
 def _window_cases(touches: Touches, start: int, end: int, n: int, rng: np.random.Generator) -> list[_Case]:
@@ -137,7 +167,9 @@ def _session_cases(touches: Touches, start: int, end: int, n: int, rng: np.rando
     for row in chosen.tolist():
         customer, as_of = int(touches.customer_idx[row]), int(touches.at[row])
         last = min(end, int(touches.at[ends[row]]) + 1)
-        drawn.append((1, customer, as_of, *_split(touches, bounds[customer], bounds[customer + 1], as_of, last)))
+        targets, touched, levels = _split(touches, bounds[customer], bounds[customer + 1], as_of, last)
+        levels[0] += 1
+        drawn.append((1, customer, as_of, targets, touched, levels))
     return drawn
 
 
@@ -155,9 +187,15 @@ def _session_ends(touches: Touches) -> NDArray[np.int64]:
     return lasts[np.searchsorted(lasts, np.arange(len(touches)))]
 
 
-def _split(touches: Touches, first: int, last: int, as_of: int, end: int) -> tuple[LongVector, LongVector]:
-    """Targets and what was touched before, as distinct item keys."""
+def _split(
+    touches: Touches, first: int, last: int, as_of: int, end: int
+) -> tuple[LongVector, LongVector, NDArray[np.uint8]]:
+    """Targets and what was touched before, as distinct item keys, and the level of each target."""
     at, item, touch = touches.at[first:last], touches.item_idx[first:last], touches.touch[first:last]
-    after = item[(at >= as_of) & (at < end) & (touch != _UNCARTS)]
-    _, order = np.unique(after, return_index=True)
-    return touches.item_keys[after[np.sort(order)]], touches.item_keys[np.unique(item[at < as_of])]
+    is_after = (at >= as_of) & (at < end) & (touch != _UNCARTS)
+    after, level = item[is_after], LEVELS[touch[is_after]]
+    _, order, which = np.unique(after, return_index=True, return_inverse=True)
+    strongest = np.zeros(len(order), np.uint8)
+    np.maximum.at(strongest, which, level)
+    by_time = np.argsort(order)
+    return touches.item_keys[after[order[by_time]]], touches.item_keys[np.unique(item[at < as_of])], strongest[by_time]

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from features.events import DAY_US
+from training.log import SCHEMA, table_of
+from training.timeless import by_rank, is_made_up
+from training.touches import Touches
+
+UNTIL = 1_000 * DAY_US
+N = 200
+
+
+def touches_at(at_of_customer):
+    customer = np.repeat(np.arange(len(at_of_customer)), [len(at) for at in at_of_customer]).astype(np.int32)
+    at = np.concatenate(at_of_customer).astype(np.int64)
+    ids = tuple(f"c{i:03}" for i in range(len(at_of_customer)))
+    zero = np.zeros(len(at), np.int32)
+    return Touches(UNTIL, ids, (None,) * len(ids), np.zeros(1, np.int64), customer, zero, at, zero.astype(np.uint8))
+
+
+def positions(rng, n=N):
+    return [np.arange(rng.integers(3, 9) + (40 if i < 4 else 0)) * DAY_US for i in range(n)]
+
+
+def test_positions_written_as_days_are_no_clock():
+    assert is_made_up(touches_at(positions(np.random.default_rng(0))))
+
+
+def test_positions_counted_back_from_one_end_are_no_clock():
+    rng = np.random.default_rng(0)
+    assert is_made_up(touches_at([np.sort(UNTIL - at) for at in positions(rng)]))
+
+
+def test_one_moment_for_all_is_no_clock():
+    assert is_made_up(touches_at([np.full(4, DAY_US)] * N))
+
+
+@pytest.mark.parametrize("n_days", [8, 400])
+def test_customers_who_come_and_go_have_a_clock(n_days):
+    rng = np.random.default_rng(1)
+    starts = rng.integers(0, n_days * DAY_US, N)
+    assert not is_made_up(touches_at([start + np.sort(rng.integers(0, 2 * DAY_US, 4)) for start in starts]))
+
+
+def test_customers_who_are_there_throughout_have_a_clock():
+    rng = np.random.default_rng(2)
+    assert not is_made_up(touches_at([np.sort(rng.integers(0, 300 * DAY_US, 60)) for _ in range(N)]))
+
+
+def test_few_customers_are_taken_at_their_word():
+    assert not is_made_up(touches_at([np.full(4, DAY_US)] * 5))
+
+
+def lines_of(rows):
+    """Rows of (customer, day of the event)."""
+    n = len(rows)
+    columns = {
+        "event_id": [f"e{i}" for i in range(n)],
+        "line_no": [0] * n,
+        "customer_id": [customer for customer, _ in rows],
+        "occurred_at": pa.array([day * DAY_US for _, day in rows]).cast(pa.timestamp("us", "UTC")),
+        "received_at": pa.array([day * DAY_US for _, day in rows]).cast(pa.timestamp("us", "UTC")),
+        "day": [day for _, day in rows],
+    }
+    empty = table_of([])
+    return pa.table(
+        {
+            name: pa.array(columns[name], SCHEMA.field(name).type)
+            if name in columns and not isinstance(columns[name], pa.Array | pa.ChunkedArray)
+            else columns.get(name, pa.nulls(n, SCHEMA.field(name).type))
+            for name in empty.column_names
+        }
+    )
+
+
+def days_before(lines):
+    at = by_rank(lines, UNTIL)["occurred_at"].cast(pa.int64()).to_numpy()
+    return ((UNTIL - 1 - at) // DAY_US).tolist()
+
+
+def test_the_last_step_of_every_customer_falls_on_the_last_day():
+    lines = lines_of([("a", 1), ("a", 5), ("a", 9), ("b", 2), ("b", 3)])
+    assert days_before(lines) == [2, 1, 0, 1, 0]
+
+
+def test_what_happened_at_one_moment_is_one_step():
+    lines = lines_of([("a", 1), ("a", 1), ("a", 4)])
+    assert days_before(lines) == [1, 1, 0]
+
+
+def test_a_customer_whose_times_are_all_one_takes_a_step_a_line():
+    lines = lines_of([("a", 7), ("a", 7), ("a", 7), ("b", 7)])
+    assert sorted(days_before(lines)[:3]) == [0, 1, 2]
+    assert days_before(lines)[3] == 0
+
+
+def test_the_day_follows_the_moment():
+    moved = by_rank(lines_of([("a", 1), ("a", 5)]), UNTIL)
+    at = moved["occurred_at"].cast(pa.int64()).to_numpy()
+    assert moved["day"].to_numpy().tolist() == (at // DAY_US).tolist() == [998, 999]
