@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STAGES = ("awareness", "engagement", "transaction", "retention")
 TASKS = ("any", "new")
-N_CANDIDATES = 150
+N_CANDIDATES = 100
 """How many candidates each source is asked for."""
 
 

@@ -75,6 +75,8 @@ class Query:
         Free text to match (search words), when the caller has some.
     is_allowed : bool, shape (n_items,), or None
         Items that may be proposed at all; None for all of them. It contains what ``kinds`` says.
+    is_unseen_only : bool
+        Whether only what the customer never touched may be proposed; ``is_allowed`` contains that too.
     """
 
     now: int
@@ -89,6 +91,7 @@ class Query:
     kinds: tuple[str, ...] = ("product", "content", "action")
     text: str | None = None
     is_allowed: NDArray[np.bool_] | None = None
+    is_unseen_only: bool = False
 
     @property
     def mask(self) -> NDArray[np.bool_]:

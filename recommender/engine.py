@@ -9,16 +9,21 @@ import numpy as np
 
 from features.errors import BundleCorrupt, InputError
 from features.journey import Journey
-from recommender.blend import Blend, Pool, context_of, pool_of
+from recommender.blend import Blend
 from recommender.bundle import open_bundle
+from recommender.candidates import Facts, feature_names
 from recommender.compose import in_order, mixed
 from recommender.golden import check_golden
 from recommender.items import KINDS, Items
 from recommender.overlay import NO_OVERLAY, CatalogOverlay
 from recommender.query import is_live, query_of
+from recommender.ranker import Ranker
+from recommender.ranking import Ranks
 from recommender.retrievers import RETRIEVERS
 from recommender.rules import Rules, held_back
-from recommender.slate import REASON_TEXTS, Reason, Slate, SlateItem, SlateRequest, Suppressed
+from recommender.scale import Scale
+from recommender.slate import Slate, SlateItem, SlateRequest, Suppressed, reasons_of, source_of
+from recommender.soundness import check_indices, check_trees
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -28,15 +33,21 @@ if TYPE_CHECKING:
 
     from features.journey import Standing
     from recommender.contract import ArraySpec, FloatMatrix, FloatVector, IntVector, Query, Retriever
+    from recommender.ranking import Ranking
 
 KNOWN_ARRAYS: Final[Mapping[str, ArraySpec]] = {
     **Items.arrays,
     **{name: spec for retriever in RETRIEVERS for name, spec in retriever.arrays.items()},
+    **Facts.arrays,
+    **Ranker.arrays,
+    **Scale.arrays,
 }
 """Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays."""
 DOCUMENTS: Final = ("blend", "journey", "golden", "facts")
-UNPERSONAL: Final = frozenset({"popular"})
+UNPERSONAL: Final = frozenset({"popular", "trending", "fresh"})
 MAX_SUPPRESSED: Final = 20
+MAX_ROUNDS: Final = 4
+"""Retrievals for one slate, each without what the ones before it had to hold back."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,8 @@ class Engine:
     retrievers : tuple of Retriever
         Those whose arrays the bundle holds.
     blend : Blend
+    ranker : Ranker or None
+    scale : Scale
     """
 
     def __init__(
@@ -71,6 +84,8 @@ class Engine:
         journey: Journey,
         model: Model,
         rules: Rules | None = None,
+        *,
+        is_ranked: bool = True,
     ) -> None:
         self._arrays = arrays
         self.model = model
@@ -82,7 +97,10 @@ class Engine:
         self.sources = sources_of(arrays)
         self.blend = blend if blend.sources == self.sources else Blend.uniform(self.sources)
         self._rules = rules or Rules()
-        self._labels = tuple((source, REASON_TEXTS[source]) for source in self.sources)
+        is_ranked = is_ranked and blend.sources == self.sources and Ranker.fits(arrays, self.sources)
+        self.ranker = Ranker(arrays, self.items, self.sources) if is_ranked else None
+        self.scale = Scale.of_arrays(arrays)
+        self._ranks = Ranks(self.retrievers, self.blend, self.ranker, self.scale, self.items)
         self._is_personal = np.array([source not in UNPERSONAL for source in self.sources], np.bool_)
 
     @classmethod
@@ -94,7 +112,7 @@ class Engine:
         BundleCorrupt, BundleIncompatible
             As :func:`recommender.bundle.open_bundle`, or an answer differs.
         """
-        optional = frozenset(name for retriever in RETRIEVERS for name in retriever.arrays)
+        optional = frozenset(KNOWN_ARRAYS) - frozenset(Items.arrays)
         bundle = open_bundle(
             path,
             known=KNOWN_ARRAYS,
@@ -111,7 +129,11 @@ class Engine:
             bundle.manifest.until,
             bundle.manifest.content_digest,
         )
-        engine = cls(bundle.arrays, *_decisions(documents), model)
+        check_indices(bundle.arrays, len(bundle.arrays["items.item_key"]))
+        blend, journey = _decisions(documents)
+        if Ranker.fits(bundle.arrays, blend.sources):
+            check_trees(bundle.arrays, "ranker", len(feature_names(blend.sources)))
+        engine = cls(bundle.arrays, blend, journey, model)
         check_golden(engine, documents["golden"])
         return engine
 
@@ -122,8 +144,8 @@ class Engine:
         return cls(empty_arrays(), Blend.uniform(()), definition, Model("none", "0", "", 0))
 
     def with_blend(self, blend: Blend) -> Engine:
-        """The same engine with other weights."""
-        return Engine(self._arrays, blend, self.journey, self.model, self._rules)
+        """The same engine with other weights, and no ranker."""
+        return Engine(self._arrays, blend, self.journey, self.model, self._rules, is_ranked=False)
 
     def decide(self, state: Any, request: SlateRequest, now: int, *, overlay: CatalogOverlay = NO_OVERLAY) -> Slate:
         """The slate of one customer at one moment.
@@ -137,48 +159,32 @@ class Engine:
 
         Notes
         -----
-        When what is held back leaves fewer items than asked for, retrieval runs once more without those.
+        When what is held back leaves fewer items than asked for, retrieval runs again without those.
         """
-        standing = self.journey.stage_of(state, now)
+        standing, live = self.journey.stage_of(state, now), is_live(state, now)
         query = query_of(state, request, self.items, now, standing.stage)
-        weights = self._weights(state, request, standing, now)
-        pool, score = self._scored(query, weights)
+        ranking = self._ranks.rank(query, standing, live=live)
         held: dict[int, str] = {}
-        if request.apply_rules:
-            held = held_back(query, pool.item_idx, request, self.items, overlay, self._rules)
-            if held and len(pool.item_idx) - len(held) < request.limit:
-                query = self._without(query, pool.item_idx, held)
-                pool, score = self._scored(query, weights)
-                held |= held_back(query, pool.item_idx, request, self.items, overlay, self._rules)
-        is_free = score > 0
+        for _ in range(MAX_ROUNDS if request.apply_rules else 0):
+            held |= held_back(query, ranking.item_idx, request, self.items, overlay, self._rules)
+            if not held or len(ranking.item_idx) - np.isin(ranking.item_idx, list(held)).sum() >= request.limit:
+                break
+            query = self._without(query, ranking.item_idx, held)
+            ranking = self._ranks.rank(query, standing, live=live)
+        is_free = np.ones(len(ranking.item_idx), np.bool_)
         if held:
-            is_free &= ~np.isin(pool.item_idx, np.fromiter(held, np.int32, len(held)))
-        chosen = np.flatnonzero(is_free)[self._ordered(pool.item_idx[is_free], score[is_free], request, standing)]
-        contributions = pool.parts[chosen] * weights
-        items = tuple(self._items(pool.item_idx[chosen], contributions, overlay))
-        strategy = self._strategy(query, contributions)
-        return Slate(items, self._suppressed(held), standing, strategy, len(pool.item_idx))
-
-    def pool(self, state: Any, request: SlateRequest, now: int) -> tuple[Pool, str]:
-        """Candidates of every source and the blend context: what blend learning starts from."""
-        standing = self.journey.stage_of(state, now)
-        query = query_of(state, request, self.items, now, standing.stage)
-        return pool_of(self.retrievers, query, len(self.items)), context_of(standing.stage, live=is_live(state, now))
+            is_free = ~np.isin(ranking.item_idx, np.fromiter(held, np.int32, len(held)))
+        free = np.flatnonzero(is_free)
+        chosen = free[self._ordered(ranking.item_idx[free], ranking.score[free], request, standing)]
+        items = tuple(self._items(ranking, chosen, overlay))
+        strategy = self._strategy(query, ranking.parts[chosen])
+        return Slate(items, self._suppressed(held), standing, strategy, len(ranking.item_idx))
 
     def related(self, item_idx: int, n: int, kinds: tuple[str, ...] = KINDS) -> Slate:
         """What goes with one item, whoever looks at it."""
         request = SlateRequest(placement="product", limit=n, kinds=kinds, anchors=(self.items.item_id(item_idx),))
         request = replace(request, exclude=request.anchors)
         return self.decide(self.journey.schema.empty(), request, self.model.until)
-
-    def _weights(self, state: Any, request: SlateRequest, standing: Standing, now: int) -> FloatVector:
-        task = "new" if request.unseen_only else "any"
-        return self.blend.of(task, context_of(standing.stage, live=is_live(state, now)))
-
-    def _scored(self, query: Query, weights: FloatVector) -> tuple[Pool, FloatVector]:
-        pool = pool_of(self.retrievers, query, len(self.items))
-        score: FloatVector = pool.parts @ weights
-        return pool, score
 
     def _without(self, query: Query, item_idx: IntVector, held: Mapping[int, str]) -> Query:
         """The query less what is held back and what the bundle knows to be gone, unless an overlay brought it back."""
@@ -195,14 +201,15 @@ class Engine:
             return in_order(score, item_idx, request.limit)
         return mixed(score, item_idx, kind, standing.stage, request.limit)
 
-    def _items(self, item_idx: IntVector, contributions: FloatMatrix, overlay: CatalogOverlay) -> Iterator[SlateItem]:
-        """Slots of the chosen rows; ``contributions`` float32, shape (n, n_sources)."""
+    def _items(self, ranking: Ranking, chosen: IntVector, overlay: CatalogOverlay) -> Iterator[SlateItem]:
+        """Slots of some rows of a ranking, best first."""
+        item_idx = ranking.item_idx[chosen]
+        codes, parts = self._ranks.explain(ranking, chosen)
         keys, kinds = self.items.item_key[item_idx].tolist(), self.items.kind[item_idx].tolist()
         ids, titles = self.items.texts("id", item_idx), self.items.texts("title", item_idx)
-        rows = zip(item_idx.tolist(), ids, keys, kinds, titles, contributions.tolist(), strict=True)
-        for rank, (row, item_id, key, kind, title, parts) in enumerate(rows, 1):
-            order = sorted((-part, column) for column, part in enumerate(parts) if part > 0)
-            reasons = tuple(Reason(*self._labels[column], -part) for part, column in order)
+        rows = zip(item_idx.tolist(), ids, keys, kinds, titles, parts.tolist(), strict=True)
+        for rank, (row, item_id, key, kind, title, weights) in enumerate(rows, 1):
+            reasons = reasons_of(codes, weights)
             yield SlateItem(
                 rank=rank,
                 item_idx=row,
@@ -210,9 +217,9 @@ class Engine:
                 item_key=key,
                 kind=KINDS[kind],
                 title=overlay.title(key, title),
-                score=sum(parts),
+                score=sum(reason.weight for reason in reasons),
                 propensity=1.0,
-                source=reasons[0].code,
+                source=source_of(reasons),
                 reasons=reasons,
             )
 

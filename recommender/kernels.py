@@ -30,13 +30,15 @@ EVERYTHING: Final = np.empty(0, np.bool_)
 """Stands for a mask that allows every item."""
 
 
-def _read_only(dtype: Any, ndim: int = 1) -> Any:
+def read_only(dtype: Any, ndim: int = 1) -> Any:
+    """Type of an array that a loop does not write to."""
     return types.Array(dtype, ndim, "C", readonly=True)
 
 
 tuple_of: Final[Any] = types.Tuple
-BOOLS, INTS, LONGS = _read_only(types.boolean), _read_only(types.int32), _read_only(types.int64)
-FLOATS, FLOATS_2D = _read_only(types.float32), _read_only(types.float32, 2)
+BOOLS, INTS, LONGS = read_only(types.boolean), read_only(types.int32), read_only(types.int64)
+FLOATS, FLOATS_2D = read_only(types.float32), read_only(types.float32, 2)
+INTS_2D, BYTES = read_only(types.int32, 2), read_only(types.uint8)
 OUT_INTS, OUT_FLOATS, OUT_FLOATS_2D = types.int32[::1], types.float32[::1], types.float32[:, ::1]
 RANKED = tuple_of((OUT_INTS, OUT_FLOATS))
 """Items and their scores, best first."""

@@ -53,6 +53,7 @@ def query_of(state: Any, request: SlateRequest, items: Items, now: int, stage: s
         kinds=tuple(kind for kind in KINDS if kind in request.kinds),
         text=request.text,
         is_allowed=allowed,
+        is_unseen_only=request.unseen_only,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from recommender.items import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from features.journey import Standing
 
 Task = str
@@ -47,7 +49,10 @@ class Reason(NamedTuple):
 
 
 class SlateItem(NamedTuple):
-    """One slot of a slate; ``source`` is the code of its greatest reason, ``rank`` starts at 1."""
+    """One slot of a slate; ``source`` is the code of its greatest reason, ``rank`` starts at 1.
+
+    ``score`` is on one scale for all kinds: log-odds of a touch, where the model was calibrated.
+    """
 
     rank: int
     item_idx: int
@@ -95,4 +100,28 @@ REASON_TEXTS = {
     "neighbours": "Liked by customers with the same items",
     "als": "Fits your taste",
     "content": "Similar to what you looked at",
+    "own": "You have been here before",
+    "due": "It may be time for it again",
+    "taste": "From what you usually look at",
+    "price": "In your price range",
+    "fresh": "New here",
+    "converts": "Those who look at it often take it",
+    "kind": "The kind of thing that helps now",
+    "stage": "Fits where you are on your way",
+    "moment": "Fits this moment",
+    "base": "What any item starts from",
 }
+UNSPOKEN: Final = frozenset({"base", "stage", "moment", "kind"})
+"""Reasons that say nothing of an item by themselves: none of them is a slot's source while there is another."""
+
+
+def reasons_of(codes: Sequence[str], weights: Sequence[float]) -> tuple[Reason, ...]:
+    """What speaks for an item and what speaks against it, the greatest first."""
+    told = sorted((-abs(weight), code, weight) for code, weight in zip(codes, weights, strict=True) if weight)
+    return tuple(Reason(code, REASON_TEXTS[code], weight) for _, code, weight in told)
+
+
+def source_of(reasons: Sequence[Reason]) -> str:
+    """Code of what speaks loudest for an item."""
+    spoken = [reason for reason in reasons if reason.code not in UNSPOKEN and reason.weight > 0]
+    return max(spoken or reasons, key=lambda reason: reason.weight).code if reasons else "base"

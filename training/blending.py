@@ -1,110 +1,88 @@
-"""Learning the blend: weights on the simplex that rank the validation cases best, shrunk where data is thin.
+"""Learning the blend: weights on the simplex that rank the cases best, shrunk where data is thin.
 
-For each task the global weights are found first, by random search and then by ever smaller steps around
-the best; each context starts from them and moves as far as its own cases carry it:
+For each task the global weights are found first, by going through the sources one at a time from the best of
+several starts; each context starts from them and moves as far as its own cases carry it:
 ``w = (n w_context + kappa w_global) / (n + kappa)``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numba import types
 
-from recommender.blend import CONTEXTS, TASKS, Blend, Pool
-from recommender.slate import SlateRequest
+from recommender.blend import CONTEXTS, Blend
+from recommender.kernels import FLOATS, LONGS, compiled, read_only
+from training.pools import DISCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from recommender.contract import FloatMatrix, FloatVector, IntVector
-    from recommender.engine import Engine
-    from training.split import Cases
+    from recommender.contract import FloatMatrix, FloatVector, LongVector
+    from training.pools import Pools
 
-CUT: Final = 10
 KAPPA: Final = 150.0
 MIN_CASES: Final = 30
-N_RANDOM: Final = 80
-N_STEPS: Final = 120
-N_CONTEXT_STEPS: Final = 60
+MAX_CASES: Final = 4_000
+"""More cases than this change the weights less than the drawing of the cases does."""
+N_STARTS: Final = 24
+N_ROUNDS: Final = 6
+N_CONTEXT_ROUNDS: Final = 2
+FACTORS: Final = (0.0, 0.4, 0.7, 1.4, 2.5)
+"""What a source's weight is tried times."""
+NEW_WEIGHTS: Final = (0.02, 0.1)
+"""What the weight of a source that has none is tried at, of all."""
+WORTH: Final = 2e-4
+"""Relative gain that a step must bring: less is noise."""
 POPULAR_FLOOR: Final = 0.003
+_DOUBLES: Final = read_only(types.float64)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Candidates of many cases with their labels, padded to one width.
-
-    Attributes
-    ----------
-    parts : float32, shape (n_cases, width, n_sources)
-    is_target : bool, shape (n_cases, width)
-    ideal : float64, shape (n_cases,)
-        Ideal discounted gain of each case, over all its targets, proposed or not.
-    context : int32, shape (n_cases,)
-        Row of ``CONTEXTS``.
-    """
-
-    parts: NDArray[np.float32]
-    is_target: NDArray[np.bool_]
-    ideal: NDArray[np.float64]
-    context: IntVector
-
-    def __len__(self) -> int:
-        return len(self.ideal)
-
-    def of_context(self, context: int) -> Sample:
-        """Cases of one context."""
-        keep = self.context == context
-        return Sample(self.parts[keep], self.is_target[keep], self.ideal[keep], self.context[keep])
-
-    def and_(self, other: Sample) -> Sample:
-        """Cases of both."""
-        width = max(self.parts.shape[1], other.parts.shape[1])
-        mine, theirs = self._padded(width), other._padded(width)
-        columns = ("parts", "is_target", "ideal", "context")
-        return Sample(*(np.concatenate([getattr(mine, name), getattr(theirs, name)]) for name in columns))
-
-    def ndcg(self, weights: FloatVector) -> float:
-        """Mean NDCG@10 under some weights; 0 without cases."""
-        if not len(self):
-            return 0.0
-        score = self.parts @ weights
-        n = min(CUT, score.shape[1])
-        top = np.argpartition(-score, n - 1, axis=1)[:, :n]
-        rows = np.arange(len(score))[:, None]
-        order = np.argsort(-score[rows, top], axis=1, kind="stable")
-        ranked = top[rows, order]
-        hits = self.is_target[rows, ranked] & (score[rows, ranked] > 0)
-        gain = hits @ (1 / np.log2(np.arange(2, n + 2)))
-        return float((gain / self.ideal).mean())
-
-    def _padded(self, width: int) -> Sample:
-        more = width - self.parts.shape[1]
-        parts = np.pad(self.parts, ((0, 0), (0, more), (0, 0)))
-        return replace(self, parts=parts, is_target=np.pad(self.is_target, ((0, 0), (0, more))))
-
-
-def samples_of(engine: Engine, cases: Cases) -> dict[str, Sample]:
-    """Pools of all cases under each task, with the targets marked; cases without a target are left out."""
-    return {task: _sample(engine, cases, is_new=task == "new") for task in TASKS}
-
-
-def learn_blend(sources: tuple[str, ...], samples: Mapping[str, Sample], *, seed: int) -> Blend:
+def learn_blend(sources: tuple[str, ...], pools: Mapping[str, Pools], *, seed: int) -> Blend:
     """Weights of every task and context, shape (n_contexts, n_sources) a task; prior ones where no source spoke."""
     rng = np.random.default_rng(seed)
     prior = Blend.prior(sources).weights
     return Blend(
         sources,
         {
-            task: _open_to_all(_weights(samples[task], len(sources), rng), sources)
-            if samples[task].parts.any()
-            else prior[task]
-            for task in TASKS
+            task: _open_to_all(_weights(cases, prior[task][0], rng), sources) if cases.parts.any() else prior[task]
+            for task, cases in pools.items()
         },
     )
+
+
+def mean_ndcg(pools: Pools, weights: FloatVector) -> float:
+    """Mean NDCG@10 of the cases under some weights; 0 without cases."""
+    return float(ndcg_of(pools, weights @ pools.parts).mean()) if len(pools) else 0.0
+
+
+def ndcg_of(pools: Pools, score: FloatVector) -> NDArray[np.float64]:
+    """NDCG@10 of each case under a score of each row, shape (n_cases,); what scores nothing is not shown."""
+    return discounted(np.ascontiguousarray(score, np.float32), pools.gain, pools.bounds, DISCOUNT) / pools.ideal
+
+
+@compiled(types.float64[::1](FLOATS, FLOATS, LONGS, _DOUBLES))
+def discounted(
+    score: FloatVector, gain: FloatVector, bounds: LongVector, discount: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Discounted gain of each case: the place of each target is how many score higher, or as high and come first."""
+    found = np.zeros(len(bounds) - 1, np.float64)
+    for case in range(len(found)):
+        for row in range(bounds[case], bounds[case + 1]):
+            if gain[row] <= 0 or score[row] <= 0:
+                continue
+            place = 0
+            for other in range(bounds[case], bounds[case + 1]):
+                if score[other] > score[row] or (score[other] == score[row] and other < row):
+                    place += 1
+                    if place == len(discount):
+                        break
+            if place < len(discount):
+                found[case] += gain[row] * discount[place]
+    return found
 
 
 def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
@@ -115,70 +93,57 @@ def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
     return shares
 
 
-def _sample(engine: Engine, cases: Cases, *, is_new: bool) -> Sample:
-    request = SlateRequest(unseen_only=is_new, apply_rules=False)
-    pools: list[Pool] = []
-    labels: list[NDArray[np.bool_]] = []
-    ideal: list[float] = []
-    context: list[int] = []
-    for i in range(len(cases)):
-        targets = np.setdiff1d(cases.targets[i], cases.touched[i]) if is_new else cases.targets[i]
-        if not len(targets) or not len(cases.touched[i]):
-            continue
-        pool, name = engine.pool(cases.states.state(i), request, int(cases.as_of[i]))
-        pools.append(pool)
-        labels.append(np.isin(engine.items.item_key[pool.item_idx], targets))
-        ideal.append(float((1 / np.log2(np.arange(2, min(CUT, len(targets)) + 2))).sum()))
-        context.append(CONTEXTS.index(name))
-    return _stacked(pools, labels, ideal, context, len(engine.sources))
-
-
-def _stacked(
-    pools: Sequence[Pool], labels: Sequence[NDArray[np.bool_]], ideal: list[float], context: list[int], n_sources: int
-) -> Sample:
-    width = max((len(pool.item_idx) for pool in pools), default=1)
-    parts = np.zeros((len(pools), max(1, width), n_sources), np.float32)
-    is_target = np.zeros(parts.shape[:2], np.bool_)
-    for row, (pool, label) in enumerate(zip(pools, labels, strict=True)):
-        parts[row, : len(label)] = pool.parts
-        is_target[row, : len(label)] = label
-    return Sample(parts, is_target, np.array(ideal), np.array(context, np.int32))
-
-
-def _weights(sample: Sample, n_sources: int, rng: np.random.Generator) -> FloatMatrix:
-    # A source that proposed nothing (one's own items, where only new ones count) gets no weight.
-    speaks = sample.parts.any(axis=(0, 1))
-    starts = [start for w in _starts(n_sources, rng) if (start := w * speaks).sum() > 0]
-    everywhere = _search(sample, [start / start.sum() for start in starts], N_STEPS, rng)
+def _weights(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatMatrix:
+    everywhere = _search(_some(pools, rng), _starts(prior, rng), N_ROUNDS)
     rows = np.tile(everywhere, (len(CONTEXTS), 1))
     for context in range(len(CONTEXTS)):
-        own = sample.of_context(context)
-        if len(own) >= MIN_CASES and own.parts.any():
-            found = _search(own, [everywhere], N_CONTEXT_STEPS, rng)
+        own = np.flatnonzero(pools.context == context)
+        mine = pools.take(own)
+        if len(own) >= MIN_CASES and mine.parts.any():
+            found = _search(_some(mine, rng), [everywhere], N_CONTEXT_ROUNDS)
             rows[context] = (len(own) * found + KAPPA * everywhere) / (len(own) + KAPPA)
     return rows.astype(np.float32)
 
 
-def _starts(n_sources: int, rng: np.random.Generator) -> list[FloatVector]:
-    uniform = np.full(n_sources, 1 / n_sources, np.float32)
-    drawn = rng.dirichlet(np.full(n_sources, 0.4), N_RANDOM).astype(np.float32)
-    return [uniform, *np.eye(n_sources, dtype=np.float32), *drawn]
+def _some(pools: Pools, rng: np.random.Generator) -> Pools:
+    if len(pools) <= MAX_CASES:
+        return pools
+    return pools.take(np.sort(rng.choice(len(pools), MAX_CASES, replace=False)))
 
 
-def _search(sample: Sample, starts: Sequence[FloatVector], n_steps: int, rng: np.random.Generator) -> FloatVector:
-    """Best of the starts, then of ever smaller multiplicative steps around the best so far."""
-    speaks = sample.parts.any(axis=(0, 1))
-    best = max(starts, key=sample.ndcg)
-    value = sample.ndcg(best)
-    for step in range(n_steps):
-        spread = 1.5 * (1 - step / n_steps) + 0.1
-        moved = (
-            (best + 0.01 / len(best))
-            * speaks
-            * np.exp(rng.normal(0, spread, len(best)) * (rng.random(len(best)) < 0.5))
-        )
-        moved = (moved / moved.sum()).astype(np.float32)
-        reached = sample.ndcg(moved)
-        if reached > value:
-            best, value = moved, reached
-    return best
+def _starts(prior: FloatVector, rng: np.random.Generator) -> list[FloatVector]:
+    n = len(prior)
+    drawn = rng.dirichlet(np.full(n, 0.4), N_STARTS).astype(np.float32)
+    return [prior, np.full(n, 1 / n, np.float32), *np.eye(n, dtype=np.float32), *drawn]
+
+
+def _search(pools: Pools, starts: Sequence[FloatVector], n_rounds: int) -> FloatVector:
+    """The best of the starts, then one source at a time, each at several weights, while anything is gained."""
+    # A source that proposed nothing (one's own items, where only new ones count) gets no weight.
+    speaks = pools.parts.any(axis=1)
+    usable: list[FloatVector] = [start * speaks for start in starts if (start * speaks).sum() > 0]
+    weights: FloatVector = max((start / start.sum() for start in usable), key=lambda w: mean_ndcg(pools, w))
+    gain, reached = pools.gain, mean_ndcg(pools, weights)
+    for _ in range(n_rounds):
+        before = reached
+        for source in np.flatnonzero(speaks).tolist():
+            score = weights @ pools.parts
+            for weight in _tried(weights, source):
+                moved = score + (weight - weights[source]) * pools.parts[source]
+                value = float((discounted(moved, gain, pools.bounds, DISCOUNT) / pools.ideal).mean())
+                if value > reached * (1 + WORTH):
+                    reached, found = value, weight
+                    weights = weights.copy()
+                    score, weights[source] = moved, found
+        weights = weights / weights.sum()
+        if reached <= before * (1 + WORTH):
+            break
+    return weights
+
+
+def _tried(weights: FloatVector, source: int) -> list[np.float32]:
+    now = weights[source]
+    if now > 0:
+        others = weights.sum() - now
+        return [np.float32(now * factor) for factor in FACTORS if factor > 0 or others > 0]
+    return [np.float32(share * weights.sum()) for share in NEW_WEIGHTS]

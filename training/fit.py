@@ -11,6 +11,7 @@ from recommender.items import KINDS, Items
 from training.fitting.als import AlsParams, fit_als
 from training.fitting.content import Description, fit_content
 from training.fitting.covisit import RELATIONS, fit_bought_together, fit_covisit
+from training.fitting.facts import fit_facts
 from training.fitting.neighbours import NeighbourParams, fit_neighbours
 from training.fitting.popular import decayed_counts, fit_category, fit_popular
 
@@ -92,6 +93,7 @@ SOURCES = (
 def fit(material: Material, recipe: Recipe) -> Fitted:
     """All arrays of a bundle; sources that the data does not carry are left out."""
     arrays: Fitted = dict(material.vocabulary.arrays)
+    arrays |= fit_facts(material.touches, Items(arrays), recipe.popular_half_life_days)
     for name in SOURCES:
         arrays |= fit_source(name, material, recipe)
     return arrays

@@ -14,9 +14,9 @@ from recommender.blend import TASKS, Blend
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import Engine, Model, sources_of
 from recommender.golden import N_GOLDEN, golden_of
-from training.blending import learn_blend, samples_of
 from training.evaluate import Evaluation, evaluate
 from training.fit import Recipe, fit, left_out
+from training.learning import Learned, Lesson, Verdict, judge, learn, lesson_of, lesson_with
 from training.load import Data
 from training.models import without_credentials
 from training.plots import figures_of
@@ -30,13 +30,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.journey import Journey
-    from training.blending import Sample
     from training.registry import Registry
 
     Progress = Callable[[str, float], None]
+    Arrays = dict[str, NDArray[np.generic]]
 
 MIN_CASES: Final = 30
 """Below so many validation cases nothing is tuned and the prior weights serve."""
+
+
+N_EARLIER: Final = 3
+"""Cut-offs before the validation window that the blend and the ranker learn from, where the data is long enough."""
 
 
 class Sizes(NamedTuple):
@@ -50,18 +54,18 @@ DEFAULT_SIZES: Final = Sizes()
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What validation decided: a recipe and the samples that blend weights are learned from."""
+class Taught:
+    """What came before the test window taught: a recipe, the lessons, and what serves where."""
 
     recipe: Recipe
-    sources: tuple[str, ...] = ()
-    samples: dict[str, Sample] = field(default_factory=dict)
+    lessons: tuple[Lesson, ...] = ()
+    verdict: Verdict = field(default_factory=Verdict.none)
 
-    def blend(self, sources: tuple[str, ...]) -> Blend:
-        """Weights for some sources; the prior ones where validation had too little to say."""
-        if not self.samples:
-            return Blend.prior(sources)
-        return learn_blend(self.sources, self.samples, seed=self.recipe.seed).projected(sources)
+    def learned(self, sources: tuple[str, ...]) -> Learned:
+        """Weights, ranker and scale for some sources; the prior weights where there was nothing to learn from."""
+        if not self.lessons:
+            return Learned(Blend.prior(sources), {}, {})
+        return learn(self.lessons, sources, self.verdict, seed=self.recipe.seed)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Fitted:
     """A model ready to be published, with how it did on the test window; None where that holds too little."""
 
     engine: Engine
-    arrays: dict[str, NDArray[np.generic]]
+    arrays: Arrays
     recipe: Recipe
     evaluation: Evaluation | None
     left_out: tuple[str, ...]
@@ -109,8 +113,8 @@ def train(  # noqa: PLR0913 - each is an option of the command
     with threadpool_limits(1, "blas"):
         data = load(path, until, say)
         windows = windows_of(data)
-        learned = split(data, windows, journey, say, n=sizes.validation, seed=seed)
-        fitted = fit_all(data, windows, learned, journey, say, n=sizes.test)
+        taught = split(data, windows, journey, say, n=sizes.validation, seed=seed)
+        fitted = fit_all(data, windows, taught, journey, say, n=sizes.test)
     return publish(data, fitted, registry, signing_key, say)
 
 
@@ -123,26 +127,35 @@ def load(path: Path, until: int | None, say: Progress) -> Data:
     return data
 
 
-def split(data: Data, windows: Windows, journey: Journey, say: Progress, *, n: int, seed: int) -> Learned:
-    """Tune on ``[validation, test)`` with models that saw nothing of it."""
+def split(data: Data, windows: Windows, journey: Journey, say: Progress, *, n: int, seed: int) -> Taught:
+    """Tune on ``[validation, test)``; learn from it and from earlier cut-offs, with models that saw nothing later."""
     cases = cases_of(data, windows.validation, windows.test, journey.schema, n=n, seed=seed)
     recipe = Recipe(seed=seed)
     if sum(len(touched) > 0 for touched in cases.touched) < MIN_CASES:
-        return Learned(recipe)
+        return Taught(recipe)
     material = data.material(windows.validation)
     recipe = tune(Tuner(material, cases, journey), recipe, progress=lambda share: say("tune", share))
-    engine = _engine(fit(material, recipe), None, journey)
-    return Learned(recipe, engine.sources, samples_of(engine, cases))
+    cuts = [*windows.earlier(data.start, N_EARLIER), windows.validation]
+    length = windows.test - windows.validation
+    lessons = []
+    for number, cut in enumerate(cuts):
+        lessons.append(lesson_of(data, cut, cut + length, recipe, journey, n=n, seed=seed + number))
+        say("learn", (number + 1) / (len(cuts) + 1))
+    verdict = judge(lessons, lessons[-1].pools["any"].sources, seed=seed)
+    say("learn", 1.0)
+    return Taught(recipe, tuple(lessons), verdict)
 
 
-def fit_all(data: Data, windows: Windows, learned: Learned, journey: Journey, say: Progress, *, n: int) -> Fitted:
-    """Judge the procedure on the test window, then fit on everything with what both windows taught."""
-    evaluation, learned = _evaluated(data, windows, learned, journey, say, n=n)
+def fit_all(data: Data, windows: Windows, taught: Taught, journey: Journey, say: Progress, *, n: int) -> Fitted:
+    """Judge the procedure on the test window, then fit on everything with what all windows taught."""
+    evaluation, taught = _evaluated(data, windows, taught, journey, say, n=n)
     say("fit", 0.0)
-    arrays = fit(data.material(data.until), learned.recipe)
-    engine = _engine(arrays, learned.blend(sources_of(arrays)), journey)
+    arrays = fit(data.material(data.until), taught.recipe)
+    say("fit", 0.7)
+    learned = taught.learned(sources_of(arrays))
+    arrays |= learned.arrays
     say("fit", 1.0)
-    return Fitted(engine, arrays, learned.recipe, evaluation, left_out(arrays))
+    return Fitted(_engine(arrays, learned.blend, journey), arrays, taught.recipe, evaluation, left_out(arrays))
 
 
 def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes | None, say: Progress) -> Published:
@@ -184,24 +197,21 @@ def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes |
 
 
 def _evaluated(
-    data: Data, windows: Windows, learned: Learned, journey: Journey, say: Progress, *, n: int
-) -> tuple[Evaluation | None, Learned]:
-    """The test figures, and what was learned with the test window's cases added for the final weights."""
-    cases = cases_of(data, windows.test, windows.until, journey.schema, n=n, seed=learned.recipe.seed + 1)
-    if not learned.samples or len(cases) < MIN_CASES:
-        return None, learned
-    arrays = fit(data.material(windows.test), learned.recipe)
-    engine = _engine(arrays, learned.blend(sources_of(arrays)), journey)
+    data: Data, windows: Windows, taught: Taught, journey: Journey, say: Progress, *, n: int
+) -> tuple[Evaluation | None, Taught]:
+    """The test figures, and what was taught with the test window's cases added for the final model."""
+    cases = cases_of(data, windows.test, windows.until, journey.schema, n=n, seed=taught.recipe.seed + N_EARLIER + 1)
+    if not taught.lessons or len(cases) < MIN_CASES:
+        return None, taught
+    arrays = fit(data.material(windows.test), taught.recipe)
+    learned = taught.learned(sources_of(arrays))
+    engine = _engine(arrays | learned.arrays, learned.blend, journey)
     found = evaluate(engine, cases, windows.test, windows.until, progress=lambda share: say("evaluate", share))
-    if engine.sources != learned.sources:
-        return found, learned
-    later = samples_of(engine, cases)
-    return found, replace(learned, samples={task: learned.samples[task].and_(later[task]) for task in TASKS})
+    return found, replace(taught, lessons=(*taught.lessons, lesson_with(engine, arrays, cases)))
 
 
-def _engine(arrays: dict[str, NDArray[np.generic]], blend: Blend | None, journey: Journey) -> Engine:
-    sources = sources_of(arrays)
-    return Engine(arrays, blend or Blend.uniform(sources), journey, Model("candidate", "0", "", 0))
+def _engine(arrays: Arrays, blend: Blend, journey: Journey) -> Engine:
+    return Engine(arrays, blend, journey, Model("candidate", "0", "", 0))
 
 
 def _golden_cases(data: Data, journey: Journey) -> list[tuple[Any, int]]:
@@ -216,11 +226,21 @@ def _facts(data: Data, fitted: Fitted) -> dict[str, Any]:
     return {
         "recipe": asdict(fitted.recipe),
         "left_out": list(fitted.left_out),
+        "ranker_serves": serves_of(fitted.engine),
         "n_customers": len(data.touches.customer_ids),
         "n_interactions": len(data.touches),
         "n_items": len(fitted.engine.items),
         "evaluation": fitted.evaluation.headline() if fitted.evaluation else {},
     }
+
+
+def serves_of(engine: Engine) -> list[str]:
+    """Kinds of request that the ranker serves, by task and whether a session is running; the blend has the rest."""
+    states = ("between", "live")
+    ranker = engine.ranker
+    return [
+        f"{task}/{states[live]}" for task in TASKS for live in (0, 1) if ranker and ranker.is_for(task, live=bool(live))
+    ]
 
 
 def _params(recipe: Recipe) -> dict[str, Any]:

@@ -154,14 +154,21 @@ _Case = tuple[int, int, int, LongVector, LongVector, "NDArray[np.uint8]"]
 def _window_cases(touches: Touches, start: int, end: int, n: int, rng: np.random.Generator) -> list[_Case]:
     inside = (touches.at >= start) & (touches.at < end) & (touches.touch != _UNCARTS)
     customers = np.unique(touches.customer_idx[inside])
-    chosen = np.sort(rng.choice(customers, min(n, len(customers)), replace=False))
     bounds = _bounds(touches)
+    has_past = np.isin(customers, touches.customer_idx[touches.at < start])
+    # Whoever comes for the first time can be told apart by nothing: a quarter of them are enough.
+    known = _drawn(customers[has_past], max(n - n // 4, n - int((~has_past).sum())), rng)
+    chosen = np.sort(np.concatenate([known, _drawn(customers[~has_past], n - len(known), rng)]))
     return [(0, int(c), start, *_split(touches, bounds[c], bounds[c + 1], start, end)) for c in chosen]
+
+
+def _drawn(rows: NDArray[np.integer], n: int, rng: np.random.Generator) -> NDArray[np.integer]:
+    return rng.choice(rows, min(n, len(rows)), replace=False)
 
 
 def _session_cases(touches: Touches, start: int, end: int, n: int, rng: np.random.Generator) -> list[_Case]:
     inside = np.flatnonzero((touches.at >= start) & (touches.at < end) & (touches.touch != _UNCARTS))
-    chosen = np.sort(rng.choice(inside, min(n, len(inside)), replace=False))
+    chosen = np.sort(_drawn(inside, n, rng))
     bounds, ends = _bounds(touches), _session_ends(touches)
     drawn = []
     for row in chosen.tolist():

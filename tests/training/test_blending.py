@@ -6,26 +6,44 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.blend import CONTEXTS, TASKS, Blend
-from training.blending import KAPPA, MIN_CASES, Sample, learn_blend
+from training.blending import KAPPA, MIN_CASES, learn_blend, mean_ndcg
+from training.pools import Pools, ideal_of, joined, levels_of
+from training.split import GAINS
 
 SOURCES = ("popular", "als", "content")
 N_ITEMS = 30
+
+
+def pools_like(parts, level, context):
+    """Pools of ``parts`` (n_cases, width, n_sources) and ``level`` (n_cases, width)."""
+    n, width = level.shape
+    return Pools(
+        SOURCES,
+        np.tile(np.arange(width, dtype=np.int32), n),
+        np.ascontiguousarray(parts.reshape(n * width, len(SOURCES)).T.astype(np.float32)),
+        level.reshape(-1).astype(np.uint8),
+        np.arange(n + 1, dtype=np.int64) * width,
+        np.array([max(ideal_of(row[row > 0]), 1e-9) for row in level.astype(np.uint8)]),
+        np.full(n, context, np.int32),
+    )
 
 
 def sample_of(n, right, *, context=0, seed=0):
     """Cases with one target each, which source ``right`` always puts first and the others at random."""
     rng = np.random.default_rng(seed)
     parts = rng.random((n, N_ITEMS, len(SOURCES))).astype(np.float32)
-    is_target = np.zeros((n, N_ITEMS), np.bool_)
-    is_target[np.arange(n), rng.integers(0, N_ITEMS, n)] = True
-    parts[:, :, right] = np.where(is_target, 1, 0.5 * parts[:, :, right])
-    return Sample(parts, is_target, np.ones(n), np.full(n, context, np.int32))
+    level = np.zeros((n, N_ITEMS), np.uint8)
+    level[np.arange(n), rng.integers(0, N_ITEMS, n)] = 1
+    parts[:, :, right] = np.where(level, 1, 0.5 * parts[:, :, right])
+    return pools_like(parts, level, context)
+
+
+def and_(*samples):
+    return joined(samples, SOURCES)
 
 
 def nothing():
-    return Sample(
-        np.zeros((0, 1, len(SOURCES)), np.float32), np.zeros((0, 1), np.bool_), np.zeros(0), np.zeros(0, np.int32)
-    )
+    return pools_like(np.zeros((0, 1, len(SOURCES))), np.zeros((0, 1)), 0)
 
 
 def learn(sample, seed=0):
@@ -38,25 +56,25 @@ def test_the_source_that_is_right_gets_the_weight(right):
     for task in TASKS:
         weights = learn(sample).of(task, CONTEXTS[0])
         assert weights[right] == max(weights) > 0.5
-        assert sample.ndcg(weights) == pytest.approx(1, abs=0.01)
+        assert mean_ndcg(sample, weights) == pytest.approx(1, abs=0.01)
 
 
 def test_a_context_with_cases_of_its_own_moves_towards_what_is_right_there():
-    sample = sample_of(400, 0, context=0).and_(sample_of(400, 1, context=1, seed=1))
+    sample = and_(sample_of(400, 0, context=0), sample_of(400, 1, context=1, seed=1))
     blend = learn(sample)
     assert blend.of("any", CONTEXTS[0])[0] > blend.of("any", CONTEXTS[1])[0]
     assert blend.of("any", CONTEXTS[1])[1] > blend.of("any", CONTEXTS[0])[1]
 
 
 def test_a_context_with_too_few_cases_serves_the_global_weights():
-    blend = learn(sample_of(300, 0, context=0).and_(sample_of(MIN_CASES - 1, 1, context=1, seed=1)))
+    blend = learn(and_(sample_of(300, 0, context=0), sample_of(MIN_CASES - 1, 1, context=1, seed=1)))
     without_cases = blend.of("any", CONTEXTS[2])
     assert np.array_equal(blend.of("any", CONTEXTS[1]), without_cases)
 
 
 def test_a_context_with_few_cases_stays_near_the_global_weights():
     n = MIN_CASES + 10
-    blend = learn(sample_of(400, 0, context=0).and_(sample_of(n, 1, context=1, seed=1)))
+    blend = learn(and_(sample_of(400, 0, context=0), sample_of(n, 1, context=1, seed=1)))
     everywhere, own = blend.of("any", CONTEXTS[2]), blend.of("any", CONTEXTS[1])
     # Two points of the simplex are at most 2 apart, and the own weights count for n / (n + kappa).
     assert 0 < np.abs(own - everywhere).sum() <= 2 * n / (n + KAPPA) + 1e-6
@@ -64,7 +82,7 @@ def test_a_context_with_few_cases_stays_near_the_global_weights():
 
 def test_a_source_that_proposed_nothing_gets_no_weight():
     sample = sample_of(100, 1)
-    sample.parts[:, :, 2] = 0
+    sample.parts[2] = 0
     assert (learn(sample).weights["new"][:, 2] == 0).all()
 
 
@@ -78,7 +96,7 @@ def test_a_task_without_cases_serves_the_prior_weights():
 def test_a_context_where_no_source_proposed_anything_serves_the_global_weights():
     silent = sample_of(MIN_CASES, 0, context=1)
     silent.parts[:] = 0
-    blend = learn(sample_of(100, 2).and_(silent))
+    blend = learn(and_(sample_of(100, 2), silent))
     assert np.array_equal(blend.of("any", CONTEXTS[1]), blend.of("any", CONTEXTS[2]))
 
 
@@ -92,26 +110,41 @@ def test_equal_seeds_learn_equal_weights():
 def test_weights_lie_on_the_simplex(n, seed, context):
     rng = np.random.default_rng(seed)
     parts = rng.random((n, 5, len(SOURCES))).astype(np.float32) * (rng.random(len(SOURCES)) < 0.7)
-    sample = Sample(parts.astype(np.float32), rng.random((n, 5)) < 0.3, np.ones(n), np.full(n, context, np.int32))
+    sample = pools_like(parts, rng.random((n, 5)) < 0.3, context)
     for rows in learn(sample, seed).weights.values():
         assert rows.shape == (len(CONTEXTS), len(SOURCES))
         assert (rows >= 0).all()
         assert rows.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_ndcg_of_a_sample_is_the_one_by_hand():
+def test_ndcg_of_a_case_is_the_one_by_hand():
     parts = np.array([[[1, 0, 0], [0.5, 0, 0], [0, 0, 0]]], np.float32)
-    is_target = np.array([[False, True, True]])
-    ideal = np.array([1 + 1 / np.log2(3)])
-    sample = Sample(parts, is_target, ideal, np.zeros(1, np.int32))
+    case = pools_like(parts, np.array([[0, 1, 1]]), 0)
     # The second item is at rank 2; the third has no score, so it is not in the slate at all.
-    assert sample.ndcg(np.array([1, 0, 0], np.float32)) == pytest.approx((1 / np.log2(3)) / ideal[0])
-    assert sample.ndcg(np.array([0, 1, 0], np.float32)) == 0
+    best = 1 + 1 / np.log2(3)
+    assert mean_ndcg(case, np.array([1, 0, 0], np.float32)) == pytest.approx((1 / np.log2(3)) / best)
+    assert mean_ndcg(case, np.array([0, 1, 0], np.float32)) == 0
 
 
-def test_samples_of_different_widths_join_without_changing_either():
-    narrow, wide = sample_of(20, 0), sample_of(30, 0, seed=2)
-    cut = Sample(narrow.parts[:, :10], narrow.is_target[:, :10], narrow.ideal, narrow.context)
-    joined, weights = cut.and_(wide), np.full(3, 1 / 3, np.float32)
-    assert len(joined) == 50
-    assert joined.ndcg(weights) == pytest.approx((20 * cut.ndcg(weights) + 30 * wide.ndcg(weights)) / 50)
+def test_a_purchase_gains_more_than_a_look():
+    parts = np.array([[[1, 0, 0], [0.5, 1, 0]]], np.float32)
+    case = pools_like(parts, np.array([[1, 3]]), 0)
+    looked_first, bought_first = (np.array(w, np.float32) for w in ([1, 0, 0], [0, 1, 0]))
+    second = 1 / np.log2(3)
+    best = GAINS[3] + GAINS[1] * second
+    assert mean_ndcg(case, looked_first) == pytest.approx((GAINS[1] + GAINS[3] * second) / best)
+    assert mean_ndcg(case, bought_first) == pytest.approx(GAINS[3] / best)
+
+
+def test_cases_of_engines_with_different_sources_join_and_a_source_that_was_not_asked_says_nothing():
+    first = sample_of(20, 0)
+    narrow = first.of_sources(("als", "popular"))
+    whole = joined([narrow, sample_of(30, 1, seed=2)], SOURCES)
+    assert len(whole) == 50
+    assert (whole.parts[2, : 20 * N_ITEMS] == 0).all()
+    assert np.array_equal(whole.take(np.arange(20)).parts[:2], first.parts[:2])
+
+
+def test_levels_are_found_by_item_key():
+    keys = np.array([5, 7, 9], np.int64)
+    assert levels_of(keys, np.array([9, 1, 5]), np.array([3, 2, 1], np.uint8)).tolist() == [1, 0, 3]

@@ -1,0 +1,157 @@
+"""What the ranker sees of a candidate: its sources, the item, the customer's past with it, and where they stand.
+
+One row of float32 a candidate, one column a feature; the same compiled loop makes the rows that the ranker
+learns from and the rows that it ranks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+
+from features.events import DAY_US
+from recommender.contract import ArraySpec
+from recommender.describe import NEVER, describe
+from recommender.query import SESSION_GAP_US
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from features.journey import Standing
+    from recommender.blend import Pool
+    from recommender.contract import FloatMatrix, FloatVector, IntVector, LongVector, Query
+    from recommender.items import Items
+
+ITEM_FACTS: Final = ("popularity", "customers", "trend", "cart_rate", "buy_rate", "repeat_rate", "gap_days", "price")
+"""Columns of ``facts.item``; ``gap_days`` is 0 where nobody bought the item twice."""
+
+PAIR: Final = (
+    *("own_views", "own_likes", "own_carts", "own_buys", "own_age", "own_in_session", "own_place"),
+    *("bought_days", "bought_age", "bought_due"),
+    *("category_share", "category_age", "category_of_page", "price_distance"),
+)
+CUSTOMER: Final = (
+    *("stage_awareness", "stage_engagement", "stage_transaction", "stage_retention", "is_at_risk", "stage_age"),
+    *("is_live", "touches", "items", "touch_age", "session_touches", "buy_days", "buy_age", "repeat_share"),
+    *("page_items", "is_unseen_only"),
+)
+STAGE_FEATURES: Final = CUSTOMER[:6]
+"""What a ranker that is blind to stages does not see."""
+
+MINUTE_US: Final = 60_000_000
+
+
+def feature_names(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns of :func:`rows_of`, for a model of some sources."""
+    of_item = (*ITEM_FACTS, "item_age", "is_content", "is_action")
+    return (*sources, *(f"{source}_place" for source in sources), "blend", *of_item, *PAIR, *CUSTOMER)
+
+
+def reason_codes(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Code of the reason that each feature belongs to, by :func:`feature_names`; ``blend`` is shared by its sources."""
+    of_item = (*("popular",) * 3, "converts", "converts", "due", "due", "price", "fresh", "kind", "kind")
+    of_pair = (*("own",) * 7, *("due",) * 3, *("taste",) * 3, "price")
+    return (*sources, *sources, "blend", *of_item, *of_pair, *("stage",) * 6, *("moment",) * (len(CUSTOMER) - 6))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of items beside the catalogue.
+
+    Attributes
+    ----------
+    item : float32, shape (n_items, len(ITEM_FACTS))
+    first_seen_day : int32, shape (n_items,)
+        UTC day of the publication or the first touch; 0 when unknown.
+    """
+
+    item: FloatMatrix
+    first_seen_day: IntVector
+    arrays: ClassVar[Mapping[str, ArraySpec]] = {
+        "facts.item": ArraySpec("float32", 2),
+        "facts.first_seen_day": ArraySpec("int32", 1),
+    }
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Facts:
+        """Of a bundle's arrays."""
+        return cls(*(arrays[name] for name in cls.arrays))  # type: ignore[arg-type]
+
+
+def rows_of(
+    pool: Pool, blend: FloatVector, query: Query, standing: Standing, items: Items, facts: Facts
+) -> FloatMatrix:
+    """Features of a pool's items, in its order.
+
+    Parameters
+    ----------
+    pool
+        ``item_idx`` ascending.
+    blend : float32, shape (m,)
+        The blend's score of each item.
+
+    Returns
+    -------
+    float32, shape (m, n_features)
+        Finite.
+    """
+    return describe(
+        pool.item_idx,
+        np.ascontiguousarray(pool.parts),
+        blend,
+        facts.item,
+        facts.first_seen_day,
+        items.kind,
+        items.category,
+        query.touch_idx,
+        query.touch_at,
+        query.touch_counts,
+        query.bought_idx,
+        query.bought_day,
+        query.anchor_idx,
+        query.now,
+        _customer(query, standing),
+    )
+
+
+def _customer(query: Query, standing: Standing) -> FloatVector:
+    """Columns of ``CUSTOMER``, the same for every candidate."""
+    touched = len(query.touch_idx)
+    n_items = len(set(query.touch_idx.tolist()))
+    session = session_start(query.touch_at, query.now)
+    buys = np.unique(query.bought_day)
+    buy_age = query.now / DAY_US - float(buys[-1]) if len(buys) else 0.0
+    stages = [standing.stage == name for name in ("awareness", "engagement", "transaction", "retention")]
+    last_at = int(query.touch_at[-1]) if touched else None
+    columns = [
+        *stages,
+        standing.at_risk,
+        NEVER if standing.since is None else _age(query.now - standing.since),
+        session < touched,
+        np.log1p(touched),
+        np.log1p(n_items),
+        NEVER if last_at is None else _age(query.now - last_at),
+        np.log1p(touched - session),
+        np.log1p(len(buys)),
+        NEVER if not len(buys) else np.log1p(max(0.0, buy_age) * 1_440),
+        1 - n_items / touched if touched else 0.0,
+        min(len(query.anchor_idx), 5),
+        query.is_unseen_only,
+    ]
+    return np.array(columns, np.float32)
+
+
+def _age(us: int) -> float:
+    return float(np.log1p(max(0, us) / MINUTE_US))
+
+
+def session_start(touch_at: LongVector, now: int) -> int:
+    """First touch of the running session; ``len(touch_at)`` where none is running."""
+    if not len(touch_at) or now - touch_at[-1] > SESSION_GAP_US:
+        return len(touch_at)
+    gaps = np.flatnonzero(np.diff(touch_at) > SESSION_GAP_US)
+    return int(gaps[-1]) + 1 if len(gaps) else 0

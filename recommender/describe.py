@@ -1,0 +1,225 @@
+"""The compiled loop behind :func:`recommender.candidates.rows_of`, which says what its columns mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numba import types
+
+from recommender.kernels import (
+    BYTES,
+    COUNT,
+    FLOATS,
+    FLOATS_2D,
+    INTS,
+    INTS_2D,
+    LONGS,
+    OUT_FLOATS_2D,
+    compiled,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from recommender.contract import FloatMatrix, FloatVector, IntVector, LongVector
+
+NEVER: Final = 20.0
+"""Age, as ``log(1 + minutes)``, of what never happened; a year is 13.2."""
+OLD: Final = 8.0
+"""Age, as ``log(1 + days)``, of an item of which nobody knows when it came."""
+N_PAIR: Final = 14
+GAP_DAYS, PRICE = 6, 7
+"""Columns of ``candidates.ITEM_FACTS`` that are read here."""
+SESSION_GAP_US: Final = 30 * 60 * 1_000_000
+MINUTE_US: Final = 60_000_000.0
+DAY_US: Final = 86_400_000_000.0
+MAX_DUE: Final = 5.0
+DAY_MINUTES: Final = 1_440.0
+
+_HERE: Final[Any] = (OUT_FLOATS_2D, COUNT)
+
+
+@compiled(types.void(OUT_FLOATS_2D, FLOATS_2D))
+def _sources(rows: FloatMatrix, parts: FloatMatrix) -> None:
+    """Each source's share and one over its place, by source."""
+    m, n_sources = parts.shape
+    for column in range(n_sources):
+        order = np.argsort(-parts[:, column], kind="mergesort")
+        for place in range(m):
+            row = order[place]
+            if parts[row, column] <= 0:
+                break
+            rows[row, column] = parts[row, column]
+            rows[row, n_sources + column] = 1 / (1 + place)
+
+
+@compiled(types.void(*_HERE, INTS, FLOATS_2D, INTS, BYTES, types.float64))
+def _items(
+    rows: FloatMatrix,
+    at: int,
+    item_idx: IntVector,
+    facts: FloatMatrix,
+    first_seen_day: IntVector,
+    kind: NDArray[np.uint8],
+    today: float,
+) -> None:
+    n = facts.shape[1]
+    for i in range(len(item_idx)):
+        item = item_idx[i]
+        for fact in range(n):
+            rows[i, at + fact] = facts[item, fact]
+        age = np.log1p(max(0.0, today - first_seen_day[item])) if first_seen_day[item] > 0 else OLD
+        rows[i, at + n] = age
+        rows[i, at + n + 1] = kind[item] == 1
+        rows[i, at + n + 2] = kind[item] == 2
+
+
+@compiled(COUNT(INTS, types.int32))
+def _place(item_idx: IntVector, item: int) -> int:
+    """Row of an item among ascending ones; -1 where it is not there."""
+    at = int(np.searchsorted(item_idx, item))
+    return at if at < len(item_idx) and item_idx[at] == item else -1
+
+
+@compiled(types.void(*_HERE, INTS, INTS, LONGS, INTS_2D, COUNT))
+def _own(
+    rows: FloatMatrix,
+    at: int,
+    item_idx: IntVector,
+    touch_idx: IntVector,
+    touch_at: LongVector,
+    touch_counts: NDArray[np.int32],
+    now: int,
+) -> None:
+    """What the customer did with each candidate; touches are gone through from the newest to the oldest."""
+    for i in range(len(item_idx)):
+        rows[i, at + 4] = NEVER
+    is_session, last_at, place = True, now, 0
+    for t in range(len(touch_idx) - 1, -1, -1):
+        is_session = is_session and last_at - touch_at[t] <= SESSION_GAP_US
+        last_at = touch_at[t]
+        i = _place(item_idx, touch_idx[t])
+        place += t + 1 == len(touch_idx) or touch_idx[t] != touch_idx[t + 1]
+        if i < 0:
+            continue
+        rows[i, at] += touch_counts[t, 0] + touch_counts[t, 1]
+        rows[i, at + 1] += touch_counts[t, 2]
+        rows[i, at + 2] += touch_counts[t, 3] - touch_counts[t, 4]
+        rows[i, at + 3] += touch_counts[t, 5]
+        if rows[i, at + 4] == NEVER:
+            rows[i, at + 4] = np.log1p((now - touch_at[t]) / MINUTE_US)
+            rows[i, at + 6] = 1 / place
+        rows[i, at + 5] += is_session
+
+
+@compiled(types.void(*_HERE, INTS, INTS, INTS, FLOATS_2D, types.float64))
+def _bought(
+    rows: FloatMatrix,
+    at: int,
+    item_idx: IntVector,
+    bought_idx: IntVector,
+    bought_day: IntVector,
+    facts: FloatMatrix,
+    today: float,
+) -> None:
+    """On how many days each candidate was bought, how long ago, and whether it is due again."""
+    first = np.zeros(len(item_idx), np.int32)
+    last = np.zeros(len(item_idx), np.int32)
+    for b in range(len(bought_idx)):
+        i = _place(item_idx, bought_idx[b])
+        if i >= 0 and bought_day[b] != last[i]:
+            if last[i] == 0:
+                first[i] = bought_day[b]
+            last[i] = bought_day[b]
+            rows[i, at] += 1
+    for i in range(len(item_idx)):
+        rows[i, at + 1], rows[i, at + 2] = NEVER, -1.0
+        if last[i] == 0:
+            continue
+        age = max(0.0, today - last[i])
+        rows[i, at + 1] = np.log1p(age * DAY_MINUTES)
+        n = rows[i, at]
+        gap = (last[i] - first[i]) / (n - 1) if n > 1 else float(facts[item_idx[i], GAP_DAYS])
+        if gap > 0:
+            rows[i, at + 2] = min(MAX_DUE, age / gap)
+
+
+@compiled(types.void(*_HERE, INTS, INTS, FLOATS_2D, INTS, LONGS, INTS, COUNT))
+def _tastes(
+    rows: FloatMatrix,
+    at: int,
+    item_idx: IntVector,
+    category: IntVector,
+    facts: FloatMatrix,
+    touch_idx: IntVector,
+    touch_at: LongVector,
+    anchor_idx: IntVector,
+    now: int,
+) -> None:
+    """How each candidate fits the categories and prices of what was touched."""
+    n_known, n_priced, price = 0, 0, 0.0
+    for item in touch_idx:
+        n_known += category[item] >= 0
+        if facts[item, PRICE] > 0:
+            n_priced += 1
+            price += facts[item, PRICE]
+    for i in range(len(item_idx)):
+        item = item_idx[i]
+        rows[i, at + 1] = NEVER
+        if facts[item, PRICE] > 0 and n_priced:
+            rows[i, at + 3] = facts[item, PRICE] - price / n_priced
+        if category[item] < 0:
+            continue
+        n_same, last_at = 0, -1
+        for t in range(len(touch_idx)):
+            if category[touch_idx[t]] == category[item]:
+                n_same += 1
+                last_at = t
+        if last_at >= 0:
+            rows[i, at] = n_same / n_known
+            rows[i, at + 1] = np.log1p((now - touch_at[last_at]) / MINUTE_US)
+        for anchor in anchor_idx:
+            rows[i, at + 2] = max(rows[i, at + 2], np.float32(category[anchor] == category[item]))
+
+
+@compiled(
+    OUT_FLOATS_2D(
+        *(INTS, FLOATS_2D, FLOATS, FLOATS_2D, INTS, BYTES, INTS),
+        *(INTS, LONGS, INTS_2D, INTS, INTS, INTS, COUNT, FLOATS),
+    )
+)
+def describe(
+    item_idx: IntVector,
+    parts: FloatMatrix,
+    blend: FloatVector,
+    facts: FloatMatrix,
+    first_seen_day: IntVector,
+    kind: NDArray[np.uint8],
+    category: IntVector,
+    touch_idx: IntVector,
+    touch_at: LongVector,
+    touch_counts: NDArray[np.int32],
+    bought_idx: IntVector,
+    bought_day: IntVector,
+    anchor_idx: IntVector,
+    now: int,
+    customer: FloatVector,
+) -> FloatMatrix:
+    """See :func:`recommender.candidates.rows_of`; ``item_idx`` ascending, touches and purchases oldest first."""
+    m, n_sources = parts.shape
+    at_item = 2 * n_sources + 1
+    at_pair = at_item + facts.shape[1] + 3
+    at_customer = at_pair + N_PAIR
+    rows = np.zeros((m, at_customer + len(customer)), np.float32)
+    today = now / DAY_US
+    _sources(rows, parts)
+    _items(rows, at_item, item_idx, facts, first_seen_day, kind, today)
+    _own(rows, at_pair, item_idx, touch_idx, touch_at, touch_counts, now)
+    _bought(rows, at_pair + 7, item_idx, bought_idx, bought_day, facts, today)
+    _tastes(rows, at_pair + 10, item_idx, category, facts, touch_idx, touch_at, anchor_idx, now)
+    for i in range(m):
+        rows[i, 2 * n_sources] = blend[i]
+        for column in range(len(customer)):
+            rows[i, at_customer + column] = customer[column]
+    return rows

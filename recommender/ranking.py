@@ -1,0 +1,92 @@
+"""From a query to scored candidates: the pool of all sources, the blend, and where it serves the ranker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from recommender.blend import Pool, context_of, pool_of
+from recommender.ranker import N_RANKED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from features.journey import Standing
+    from recommender.blend import Blend
+    from recommender.contract import FloatMatrix, FloatVector, IntVector, Query, Retriever
+    from recommender.items import Items
+    from recommender.ranker import Ranker
+    from recommender.scale import Scale
+
+
+class Ranking(NamedTuple):
+    """Candidates on the common scale, and what is needed to explain some of them.
+
+    ``item_idx`` int32, shape (m,), ascending; ``score`` and ``blend`` float32, shape (m,); ``parts`` float32,
+    shape (m, n_sources), each source's part in the blend; ``rows`` float32, shape (m, n_features), or None
+    where the blend serves; ``intercept`` and ``slope`` float32, shape (m,), of the scale.
+    """
+
+    item_idx: IntVector
+    score: FloatVector
+    blend: FloatVector
+    parts: FloatMatrix
+    rows: FloatMatrix | None
+    intercept: FloatVector
+    slope: FloatVector
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Everything that turns a query into a :class:`Ranking`."""
+
+    retrievers: Sequence[Retriever]
+    blend: Blend
+    ranker: Ranker | None
+    scale: Scale
+    items: Items
+
+    def rank(self, query: Query, standing: Standing, *, live: bool) -> Ranking:
+        """Candidates of one query; those that the blend gives nothing are left out."""
+        task = "new" if query.is_unseen_only else "any"
+        weights = self.blend.of(task, context_of(standing.stage, live=live))
+        pool = pool_of(self.retrievers, query, len(self.items))
+        ranker = self.ranker if self.ranker is not None and self.ranker.is_for(task, live=live) else None
+        score: FloatVector = pool.parts @ weights
+        kept = best_rows(score, N_RANKED if ranker else len(score))
+        pool, score = Pool(pool.item_idx[kept], pool.parts[kept]), score[kept]
+        rows = ranker.rows(pool, score, query, standing) if ranker else None
+        raw = score if ranker is None or rows is None else ranker.score(rows)
+        intercept, slope = self.scale.of("blend" if rows is None else "ranker", self.items.kind[pool.item_idx])
+        parts = pool.parts * weights
+        return Ranking(pool.item_idx, intercept + slope * raw, score, parts, rows, intercept, slope)
+
+    def explain(self, ranking: Ranking, chosen: IntVector) -> tuple[Sequence[str], FloatMatrix]:
+        """Codes of reasons, and what each adds to the score of some rows: they sum to it.
+
+        Returns
+        -------
+        codes
+            The last one is ``base``.
+        parts : float32, shape (len(chosen), len(codes))
+        """
+        slope, intercept = ranking.slope[chosen][:, None], ranking.intercept[chosen][:, None]
+        parts = ranking.parts[chosen]
+        if ranking.rows is None or self.ranker is None:
+            codes = (*(retriever.name for retriever in self.retrievers), "base")
+            return codes, np.concatenate([slope * parts, intercept], axis=1)
+        whole: FloatVector = np.maximum(ranking.blend[chosen], 1e-12)
+        shares: FloatMatrix = parts / whole[:, None]
+        explained: FloatMatrix = slope * self.ranker.explain(ranking.rows[chosen], shares)
+        explained[:, -1:] += intercept
+        return (*self.ranker.codes, "base"), explained
+
+
+def best_rows(score: FloatVector, n: int) -> IntVector:
+    """Rows with the ``n`` greatest positive scores, ascending; at the cut the first of equals."""
+    kept = np.flatnonzero(score > 0)
+    if len(kept) > n:
+        kept = np.sort(kept[np.argsort(-score[kept], kind="stable")[:n]])
+    return kept.astype(np.int32)

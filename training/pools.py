@@ -1,0 +1,166 @@
+"""The candidates of many cases, one below the other: what blends and rankers learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from recommender.blend import CONTEXTS, Pool, context_of, pool_of
+from recommender.query import is_live, query_of
+from recommender.slate import SlateRequest
+from training.split import GAINS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from features.journey import Standing
+    from recommender.contract import FloatMatrix, FloatVector, IntVector, LongVector, Query
+    from recommender.engine import Engine
+    from training.split import Cases
+
+CUT: Final = 10
+DISCOUNT: Final = 1 / np.log2(np.arange(2, CUT + 2))
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Pools of cases under one task.
+
+    Attributes
+    ----------
+    sources : tuple of str
+    item_idx : int32, shape (n_rows,)
+        Ascending within a case.
+    parts : float32, shape (n_sources, n_rows)
+        What each source says of each candidate.
+    level : uint8, shape (n_rows,)
+        Relevance, an index into ``GAINS``; 0 for what was not touched.
+    bounds : int64, shape (n_cases + 1,)
+        Rows of each case.
+    ideal : float64, shape (n_cases,)
+        Discounted gain of the best order of all targets, proposed or not.
+    context : int32, shape (n_cases,)
+        Row of ``CONTEXTS``.
+    queries, standings
+        Of each case.
+    """
+
+    sources: tuple[str, ...]
+    item_idx: IntVector
+    parts: FloatMatrix
+    level: NDArray[np.uint8]
+    bounds: LongVector
+    ideal: NDArray[np.float64]
+    context: IntVector
+    queries: Sequence[Query] = ()
+    standings: Sequence[Standing] = ()
+
+    def __len__(self) -> int:
+        return len(self.ideal)
+
+    @property
+    def gain(self) -> FloatVector:
+        """Gain of each row, shape (n_rows,)."""
+        return np.array(GAINS, np.float32)[self.level]
+
+    def pool(self, case: int) -> Pool:
+        """Candidates of one case."""
+        rows = slice(self.bounds[case], self.bounds[case + 1])
+        return Pool(self.item_idx[rows], np.ascontiguousarray(self.parts[:, rows].T))
+
+    def take(self, cases: NDArray[np.integer]) -> Pools:
+        """Some of the cases, in the order given."""
+        lengths = np.diff(self.bounds)[cases]
+        bounds = np.concatenate([[0], np.cumsum(lengths)])
+        rows = np.arange(bounds[-1]) + np.repeat(self.bounds[:-1][cases] - bounds[:-1], lengths)
+        return replace(
+            self,
+            item_idx=self.item_idx[rows],
+            parts=np.ascontiguousarray(self.parts[:, rows]),
+            level=self.level[rows],
+            bounds=bounds.astype(np.int64),
+            ideal=self.ideal[cases],
+            context=self.context[cases],
+            queries=[self.queries[i] for i in cases.tolist()] if self.queries else (),
+            standings=[self.standings[i] for i in cases.tolist()] if self.standings else (),
+        )
+
+    def of_sources(self, sources: tuple[str, ...]) -> Pools:
+        """The same for another list of sources; one that was not asked says nothing."""
+        silent = np.zeros((1, self.parts.shape[1]), np.float32)
+        at = [self.sources.index(source) if source in self.sources else len(self.sources) for source in sources]
+        return replace(self, sources=sources, parts=np.concatenate([self.parts, silent])[at])
+
+
+def pools_of(engine: Engine, cases: Cases, *, is_new: bool) -> Pools:
+    """Pools of all cases under one task; cases without a target or a past are left out."""
+    return _stacked(engine.sources, list(_asked(engine, cases, is_new=is_new)))
+
+
+def joined(many: Sequence[Pools], sources: tuple[str, ...]) -> Pools:
+    """Cases of several engines, for one list of sources."""
+    aligned = [pools.of_sources(sources) for pools in many]
+    sizes = np.cumsum([0, *(int(pools.bounds[-1]) for pools in aligned)])
+    bounds = [pools.bounds[:-1] + size for pools, size in zip(aligned, sizes, strict=False)]
+    return Pools(
+        sources,
+        np.concatenate([pools.item_idx for pools in aligned]),
+        np.concatenate([pools.parts for pools in aligned], axis=1),
+        np.concatenate([pools.level for pools in aligned]),
+        np.concatenate([*bounds, sizes[-1:]]).astype(np.int64),
+        np.concatenate([pools.ideal for pools in aligned]),
+        np.concatenate([pools.context for pools in aligned]),
+        [query for pools in aligned for query in pools.queries],
+        [standing for pools in aligned for standing in pools.standings],
+    )
+
+
+_One = tuple[Pool, "NDArray[np.uint8]", float, int, "Query", "Standing"]
+
+
+def _asked(engine: Engine, cases: Cases, *, is_new: bool) -> Iterator[_One]:
+    request = SlateRequest(unseen_only=is_new, apply_rules=False)
+    for i in range(len(cases)):
+        keep = ~np.isin(cases.targets[i], cases.touched[i]) if is_new else np.ones(len(cases.targets[i]), np.bool_)
+        if not keep.any() or not len(cases.touched[i]):
+            continue
+        state, now = cases.states.state(i), int(cases.as_of[i])
+        standing = engine.journey.stage_of(state, now)
+        query = query_of(state, request, engine.items, now, standing.stage)
+        pool = pool_of(engine.retrievers, query, len(engine.items))
+        level = levels_of(engine.items.item_key[pool.item_idx], cases.targets[i][keep], cases.levels[i][keep])
+        context = CONTEXTS.index(context_of(standing.stage, live=is_live(state, now)))
+        yield pool, level, ideal_of(cases.levels[i][keep]), context, query, standing
+
+
+def levels_of(item_keys: LongVector, targets: LongVector, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Relevance of some items; 0 for those that are no target."""
+    order = np.argsort(targets)
+    at = np.minimum(np.searchsorted(targets, item_keys, sorter=order), len(targets) - 1)
+    return np.where(targets[order[at]] == item_keys, levels[order[at]], 0).astype(np.uint8)
+
+
+def ideal_of(levels: NDArray[np.uint8]) -> float:
+    """Discounted gain of targets in their best order."""
+    best = np.sort(np.array(GAINS)[levels])[::-1][:CUT]
+    return float(best @ DISCOUNT[: len(best)])
+
+
+def _stacked(sources: tuple[str, ...], cases: Iterable[_One]) -> Pools:
+    columns = list(zip(*cases, strict=True)) or [(), (), (), (), (), ()]
+    pools, levels, ideal, context, queries, standings = columns
+    return Pools(
+        sources,
+        np.concatenate([np.empty(0, np.int32), *(pool.item_idx for pool in pools)]),
+        np.ascontiguousarray(np.concatenate([np.empty((0, len(sources)), np.float32), *(p.parts for p in pools)]).T),
+        np.concatenate([np.empty(0, np.uint8), *levels]),
+        np.cumsum([0, *(len(level) for level in levels)], dtype=np.int64),
+        np.array(ideal, np.float64),
+        np.array(context, np.int32),
+        list(queries),
+        list(standings),
+    )
