@@ -104,6 +104,7 @@ def learn_blend(sources: tuple[str, ...], samples: Mapping[str, Sample], *, seed
             else prior[task]
             for task in TASKS
         },
+        {task: np.bincount(samples[task].context, minlength=len(CONTEXTS)).tolist() for task in TASKS},
     )
 
 

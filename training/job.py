@@ -20,7 +20,10 @@ from training.fit import Recipe, fit, left_out
 from training.load import Data
 from training.models import without_credentials
 from training.plots import figures_of
+from training.report_data import ReportData
+from training.report_html import page_of
 from training.split import Windows, cases_of, states_of, windows_of
+from training.targets import facts_of
 from training.tune import Tuner, tune
 
 if TYPE_CHECKING:
@@ -174,8 +177,9 @@ def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes |
         bundle,
         params=_params(fitted.recipe),
         metrics=fitted.evaluation.headline() if fitted.evaluation else {},
-        tables={"evaluation": _table(fitted.evaluation)} if fitted.evaluation else {},
+        tables=fitted.evaluation.tables() if fitted.evaluation else {},
         figures=figures_of(fitted.evaluation, fitted.engine.blend) if fitted.evaluation else {},
+        pages={"report": page_of(_report_data(data, fitted))} if fitted.evaluation else {},
         tags={"left_out": ", ".join(fitted.left_out)},
     )
     _leave_note(data.path, version, bundle, opened.model, registry)
@@ -192,7 +196,8 @@ def _evaluated(
         return None, learned
     arrays = fit(data.material(windows.test), learned.recipe)
     engine = _engine(arrays, learned.blend(sources_of(arrays)), journey)
-    found = evaluate(engine, cases, windows.test, windows.until, progress=lambda share: say("evaluate", share))
+    facts = facts_of(data, windows.test)
+    found = evaluate(engine, cases, facts, windows.test, windows.until, progress=lambda share: say("evaluate", share))
     if engine.sources != learned.sources:
         return found, learned
     later = samples_of(engine, cases)
@@ -223,6 +228,17 @@ def _facts(data: Data, fitted: Fitted) -> dict[str, Any]:
     }
 
 
+def _report_data(data: Data, fitted: Fitted) -> ReportData:
+    assert fitted.evaluation is not None
+    facts = {
+        "customers": f"{len(data.touches.customer_ids):,}",
+        "touches": f"{len(data.touches):,}",
+        "sources": ", ".join(fitted.engine.sources),
+    }
+    title = f"How good is the model of {data.path.resolve().name}"
+    return ReportData(title, fitted.evaluation, fitted.engine.blend, len(fitted.engine.items), facts)
+
+
 def _params(recipe: Recipe) -> dict[str, Any]:
     flat = asdict(recipe)
     nested = {name: value._asdict() for name in ("neighbours", "als") if (value := getattr(recipe, name))}
@@ -230,16 +246,6 @@ def _params(recipe: Recipe) -> dict[str, Any]:
         del flat[name]
         flat |= {f"{name}.{key}": value for key, value in values.items()}
     return flat
-
-
-def _table(evaluation: Evaluation) -> list[dict[str, Any]]:
-    rows = []
-    for row in evaluation.rows:
-        record = {name: getattr(row, name) for name in ("task", "protocol", "slice", "system", "metric", "n_cases")}
-        record |= {"mean": row.value.mean, "low": row.value.low, "high": row.value.high}
-        delta = row.delta._asdict() if row.delta else {}
-        rows.append(record | {f"delta_{name}": delta.get(name) for name in ("mean", "low", "high")})
-    return rows
 
 
 def _leave_note(path: Path, version: int, bundle: Path, model: Model, registry: Registry) -> None:

@@ -75,8 +75,13 @@ class Cases:
 
 def windows_of(data: Data) -> Windows:
     """The last fifth of the time, at most 30 days, for the test; as much before it for validation."""
-    length = min(int((data.until - data.start) * WINDOW_SHARE), MAX_WINDOW_DAYS * DAY_US)
-    return Windows(data.until - 2 * length, data.until - length, data.until)
+    return windows_between(data.start, data.until)
+
+
+def windows_between(start: int, until: int) -> Windows:
+    """The same for any span of time, microseconds."""
+    length = min(int((until - start) * WINDOW_SHARE), MAX_WINDOW_DAYS * DAY_US)
+    return Windows(until - 2 * length, until - length, until)
 
 
 def cases_of(data: Data, start: int, end: int, schema: Schema, *, n: int, seed: int) -> Cases:
