@@ -126,7 +126,7 @@ class Engine:
         return Engine(self._arrays, blend, self.journey, self.model, self._rules)
 
     def without_stage(self) -> Engine:
-        """The same engine blind to the stage, to measure what knowing it is worth; itself where it makes no use of it."""
+        """The same engine blind to the stage, to measure what knowing it is worth; itself where it is blind already."""
         blend = self.blend.pooled()
         is_same = all(np.allclose(blend.weights[task], rows, atol=1e-6) for task, rows in self.blend.weights.items())
         return self if is_same else self.with_blend(blend)

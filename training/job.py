@@ -15,7 +15,7 @@ from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import Engine, Model, sources_of
 from recommender.golden import N_GOLDEN, golden_of
 from training.blending import learn_blend, samples_of
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import evaluate
 from training.fit import Recipe, fit, left_out
 from training.load import Data
 from training.models import without_credentials
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from features.journey import Journey
     from training.blending import Sample
+    from training.evaluation import Evaluation
     from training.registry import Registry
 
     Progress = Callable[[str, float], None]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from recommender.blend import Blend
-    from training.evaluate import Evaluation, Row
+    from training.evaluation import Evaluation, Row
 
 METRIC = "ndcg@10"
 MIN_CASES = 10

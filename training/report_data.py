@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from training.metrics import Interval
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from recommender.blend import Blend
-    from training.evaluate import Evaluation
+    from training.evaluation import Evaluation
+    from training.metrics import Interval
 
 Verdict = Literal["better", "worse", "level", "not judged"]
 

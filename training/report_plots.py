@@ -10,8 +10,10 @@ import numpy as np
 
 from features.journey import STAGES
 from recommender.blend import CONTEXTS, TASKS
-from training.evaluate import POOL, SYSTEM, TWIN
-from training.report_grids import METRIC, QUESTIONS, rows_by_key
+from training.evaluate import POOL
+from training.judging import SYSTEM, TWIN
+from training.report_cells import rows_by_key
+from training.report_grids import METRIC, QUESTIONS
 from training.segments import ALL
 
 if TYPE_CHECKING:
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from recommender.blend import Blend
-    from training.evaluate import Evaluation, Row
+    from training.evaluation import Evaluation, Row
+    from training.report_cells import Rows
     from training.report_data import Bin
-    from training.report_grids import Rows
 
 INK: Final = "#010101"
 LINE: Final = "#020202"
@@ -36,7 +38,13 @@ COLORS: Final[Mapping[str, str]] = {
 }
 """Colours as they are drawn → as the page names them."""
 FADED: Final = 0.35
-CEILING_SLICES: Final = (ALL, *(f"stage: {name}" for name in STAGES), "targets: repeat", "targets: explore", "items: cold")
+CEILING_SLICES: Final = (
+    ALL,
+    *(f"stage: {name}" for name in STAGES),
+    "targets: repeat",
+    "targets: explore",
+    "items: cold",
+)
 N_COLUMNS: Final = 2
 
 
@@ -117,7 +125,9 @@ def _panels(n: int, height: float, n_columns: int = N_COLUMNS) -> tuple[Figure, 
 
     n_columns = min(n, n_columns)
     n_rows = -(-n // n_columns)
-    figure = Figure(figsize=(5.4 * n_columns if n_columns == N_COLUMNS else 3.6 * n_columns, height * n_rows), layout="constrained")
+    figure = Figure(
+        figsize=(5.4 * n_columns if n_columns == N_COLUMNS else 3.6 * n_columns, height * n_rows), layout="constrained"
+    )
     FigureCanvasSVG(figure)
     panels = list(np.ravel(figure.subplots(n_rows, n_columns, squeeze=False)))
     for axes in panels:
@@ -158,7 +168,7 @@ def _bar(axes: Any, at: float, row: Row, color: str) -> None:
 
 
 def _ceilings(axes: Any, rows: Rows, task: str, protocol: str) -> None:
-    names = []
+    names: list[str] = []
     for name in CEILING_SLICES:
         pool = rows.get((task, protocol, name, POOL, "recall@pool"))
         own = rows.get((task, protocol, name, SYSTEM, "recall@20"))
@@ -167,7 +177,14 @@ def _ceilings(axes: Any, rows: Rows, task: str, protocol: str) -> None:
         at, alpha = len(names), 1.0 if pool.is_judged else FADED
         axes.barh(at, pool.value.mean, 0.68, color=SERIES[2], alpha=0.35 * alpha)
         axes.barh(at, own.value.mean, 0.68, color=SERIES[0], alpha=alpha)
-        axes.text(min(pool.value.mean + 0.01, 0.995), at, f"{own.value.mean:.0%} of {pool.value.mean:.0%}", color=INK, fontsize=7.5, va="center")
+        axes.text(
+            min(pool.value.mean + 0.01, 0.995),
+            at,
+            f"{own.value.mean:.0%} of {pool.value.mean:.0%}",
+            color=INK,
+            fontsize=7.5,
+            va="center",
+        )
         names.append(f"{name}  n={pool.n_cases:,}{'' if pool.is_judged else ' *'}")
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(0, 1.16)
@@ -179,6 +196,10 @@ def _tile(axes: Any, row: int, column: int, weight: float, most: float) -> None:
     """One weight as a square whose depth is its share of the greatest, with its figure where it counts."""
     from matplotlib.patches import Rectangle
 
-    axes.add_patch(Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, color=SERIES[0], alpha=0.06 + 0.94 * weight / most, linewidth=0))
+    axes.add_patch(
+        Rectangle(
+            (column - 0.47, row - 0.45), 0.94, 0.9, color=SERIES[0], alpha=0.06 + 0.94 * weight / most, linewidth=0
+        )
+    )
     if weight >= 0.02:
         axes.text(column, row, f"{weight:.2f}".lstrip("0"), color=INK, fontsize=7, ha="center", va="center")

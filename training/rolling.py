@@ -18,10 +18,11 @@ from features.events import DAY_US
 from features.moments import to_text
 from recommender.engine import Engine, Model, sources_of
 from training.blending import samples_of
-from training.evaluate import judge, pooled
+from training.evaluate import judge
 from training.fit import Recipe, fit
 from training.job import MIN_CASES, Learned, Sizes, load, split
 from training.models import read_note
+from training.pooling import pooled
 from training.report_data import ReportData
 from training.split import MAX_WINDOW_DAYS, WINDOW_SHARE, Windows, cases_of, windows_between
 from training.targets import facts_of
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from features.journey import Journey
-    from training.evaluate import Evaluation, Judged
+    from training.evaluation import Evaluation
     from training.job import Progress
     from training.load import Data
+    from training.pooling import Judged
 
 TEST_SHARE: Final = 0.4
 """Share of the time that several origins may test on together."""
@@ -63,7 +65,7 @@ def plan_of(start: int, until: int, n: int) -> Plan:
     return Plan(origins[0] - before, origins, until)
 
 
-def evaluate_directory(  # noqa: PLR0913 - each is an option of the command
+def evaluate_directory(
     path: Path,
     *,
     journey: Journey,
@@ -104,7 +106,7 @@ def evaluate_directory(  # noqa: PLR0913 - each is an option of the command
 
 
 def recorded_recipe(path: Path, start: int, before: int) -> Recipe | None:
-    """Recipe of the model that ``DIR/model.json`` names; None without one, or where its tuning saw beyond ``before``."""
+    """Recipe of the model in ``DIR/model.json``; None without one, or where its tuning saw beyond ``before``."""
     try:
         note = read_note(path)
         facts = msgspec.json.decode((Path(note.bundle) / "facts.json").read_bytes())
@@ -147,5 +149,7 @@ def _rolled(
         judged.append(judge(engine, cases, facts_of(data, start), start, end))
         say((number + 1) / len(plan.origins))
     if sum(one.origin.n_cases for one in judged) < MIN_CASES:
-        raise InvalidData(f"{data.path}: expected {MIN_CASES} cases after {to_text(plan.origins[0])} to judge anything by")
+        raise InvalidData(
+            f"{data.path}: expected {MIN_CASES} cases after {to_text(plan.origins[0])} to judge anything by"
+        )
     return pooled(judged), engine

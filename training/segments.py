@@ -60,8 +60,8 @@ def segments_of(engine: Engine, cases: Cases, targets: Targets) -> Iterator[Segm
     everyone, everything = np.ones(len(cases), np.bool_), np.ones(len(targets.case), np.bool_)
     yield Segment(ALL, everyone, everything)
     stage = stages_of(engine, cases)
-    for name in STAGES:
-        yield Segment(f"stage: {name}", stage == name, everything)
+    for known in STAGES:
+        yield Segment(f"stage: {known}", stage == known, everything)
     n_touch = cases.states.total("n_touch")
     for name, low, high in HISTORY_SIZES:
         yield Segment(f"history: {name}", (n_touch >= low) & (n_touch <= high), everything)
