@@ -81,14 +81,16 @@ def count(row: Row) -> Cell:
 
 def signed(interval: Interval | None) -> str:
     """A difference with its sign and its interval."""
-    return "" if interval is None else f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
+    if interval is None:
+        return ""
+    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]".replace("-", "−")
 
 
 def beyond_cells(figures: Beyond) -> list[Cell]:
     """Figures beyond accuracy; nothing where there was nothing to measure."""
     shares = {"coverage", "diversity", "popularity_lift", "user_coverage"}
     forms = {name: "{:.0%}" if name in shares else "{:.2f}" for name in Beyond._fields} | {"popularity_lift": "{:+.0%}"}
-    return [number("" if math.isnan(v) else forms[name].format(v)) for name, v in figures._asdict().items()]
+    return [number("" if math.isnan(v) else forms[name].format(v).replace("-", "−")) for name, v in figures._asdict().items()]
 
 
 def figure(value: float | None) -> str:

@@ -64,13 +64,13 @@ OTHER_SLICES: Final = (
     "kind: action",
 )
 BEYOND_NAMES: Final = (
-    "coverage of the catalogue",
-    "Gini of exposure",
+    "coverage",
+    "Gini",
     "novelty, bits",
-    "diversity of a list",
+    "diversity",
     "popularity lift",
     "calibration, nats",
-    "customers covered",
+    "covered",
 )
 
 
@@ -118,7 +118,7 @@ def policy_grid(evaluation: Evaluation) -> Grid:
     return Grid("What counts in each stage", caption, head, lines)
 
 
-_COMPARED = ("rihla", "best baseline", "its value", "difference", "says")
+_COMPARED = ("rihla", "best baseline", "its value", "ours to it", "against it")
 
 
 def stage_grids(evaluation: Evaluation) -> Iterator[Grid]:
@@ -186,7 +186,7 @@ def beyond_grids(evaluation: Evaluation) -> Iterator[Grid]:
         "First ten ranks. Coverage: share of the catalogue in any list. Gini: 0 all items shown alike, 1 always the "
         "same. Novelty: bits of surprise, more is rarer. Diversity: share of a list's pairs that differ in category. "
         "Popularity lift: how much more popular than the customers' own past. Calibration: divergence from the "
-        "customer's own mix of categories, 0 is the same mix."
+        "customer's own mix of categories, 0 is the same mix. Covered: customers who get any item."
     )
     for (task, protocol), title in QUESTIONS.items():
         found = [r for r in evaluation.beyond if (r.task, r.protocol) == (task, protocol) and r.n_cases]
@@ -219,7 +219,7 @@ def origin_grid(evaluation: Evaluation) -> Grid:
 def move_grid(moves: Sequence[MoveRow]) -> Grid:
     """Log-loss of every move beside its baselines, and its calibration."""
     names = list(dict.fromkeys(name for row in moves for name in row.baselines))
-    head = ("move", "from", "days", "n", "base rate", "log-loss", *names, "Brier skill", "ECE", "slope")
+    head = ("move", "from", "days", "n", "share", "log-loss", *(f"of {name}" for name in names), "Brier skill", "ECE", "slope")
     lines = []
     for row in moves:
         best = min(row.baselines.values(), default=float("inf"))

@@ -24,7 +24,7 @@ from training.report_grids import (
     stage_grids,
 )
 from training.report_plots import ceiling_plot, reliability_plot, stage_plot, weights_plot
-from training.report_table import table_of, tone_of
+from training.report_table import table_of, tables_of, tone_of
 from training.report_words import METHOD, sentences
 from training.segments import ALL
 
@@ -78,7 +78,7 @@ def _styles() -> str:
 def _sections(data: ReportData) -> Iterable[tuple[str, str, str]]:
     """Id, title and content of every section; those without rows are left out."""
     found = data.evaluation
-    yield "accuracy", "Accuracy", _tables(accuracy_grids(found))
+    yield "accuracy", "Accuracy", tables_of(accuracy_grids(found))
     yield "stages", "Stage by stage", _stages(data)
     yield "slices", "Cold, warm, repeat, explore, kinds", _folded(list(segment_grids(found)))
     ceiling = _figure(
@@ -135,7 +135,7 @@ def _stages(data: ReportData) -> str:
     keys = "".join(f'<span style="--key: var(--{name})">{text}</span>' for name, text in LEGEND)
     caption = "NDCG@10 with 95 % intervals over customers. Faded with *: fewer than 200 cases, not judged."
     picture = _figure(f'<div class="legend">{keys}</div>{stage_plot(data.evaluation)}', caption)
-    return picture + _tables(stage_grids(data.evaluation)) + table_of(policy_grid(data.evaluation))
+    return picture + tables_of(stage_grids(data.evaluation)) + table_of(policy_grid(data.evaluation))
 
 
 def _curves(curves: dict[str, Sequence[Bin]], name: str) -> str:
@@ -149,14 +149,11 @@ def _figure(picture: str, caption: str) -> str:
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _fold(title: str, inner: str, *, is_open: bool = False) -> str:
-    return f"<details{' open' if is_open else ''}><summary>{escape(title)}</summary>{inner}</details>"
+def _fold(title: str, inner: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{inner}</details>"
 
 
 def _folded(grids: Sequence[Grid]) -> str:
     """The first table open, the rest a click away."""
-    return "".join(_fold(grid.title, table_of(grid), is_open=number == 0) for number, grid in enumerate(grids))
-
-
-def _tables(grids: Iterable[Grid]) -> str:
-    return "".join(table_of(grid) for grid in grids)
+    first, rest = grids[:1], grids[1:]
+    return tables_of(first) + "".join(_fold(grid.title, table_of(grid)) for grid in rest)

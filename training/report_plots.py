@@ -45,6 +45,13 @@ CEILING_SLICES: Final = (
     "targets: explore",
     "items: cold",
 )
+SHORT: Final = {
+    ("any", "session"): "Rest of a session, reminders allowed",
+    ("new", "session"): "Rest of a session, new items only",
+    ("any", "window"): "Days after the cut-off, reminders allowed",
+    ("new", "window"): "Days after the cut-off, new items only",
+}
+"""The questions, as short as a panel is narrow."""
 N_COLUMNS: Final = 2
 
 
@@ -52,10 +59,10 @@ def stage_plot(evaluation: Evaluation) -> str:
     """Bars with intervals for each stage: ours, ours without the stage, the best baseline; one panel a question."""
     rows = rows_by_key(evaluation)
     figure, panels = _panels(len(QUESTIONS), 3.1)
-    for axes, ((task, protocol), title) in zip(panels, QUESTIONS.items(), strict=True):
+    for axes, (task, protocol) in zip(panels, QUESTIONS, strict=True):
         found = [rows[k] for name in STAGES if (k := (task, protocol, f"stage: {name}", SYSTEM, METRIC)) in rows]
         _bars(axes, rows, found)
-        axes.set_title(title, loc="left")
+        _title(axes, SHORT[task, protocol])
     panels[0].set_ylabel("NDCG@10")
     return svg(figure, "stages", "NDCG@10 by stage with 95 % intervals: ours, the stage removed, the best baseline")
 
@@ -64,9 +71,9 @@ def ceiling_plot(evaluation: Evaluation) -> str:
     """Recall of the candidates as an outline, recall of the first 20 ranks filled in; one panel a question."""
     rows = rows_by_key(evaluation)
     figure, panels = _panels(len(QUESTIONS), 2.7)
-    for axes, ((task, protocol), title) in zip(panels, QUESTIONS.items(), strict=True):
+    for axes, (task, protocol) in zip(panels, QUESTIONS, strict=True):
         _ceilings(axes, rows, task, protocol)
-        axes.set_title(title, loc="left")
+        _title(axes, SHORT[task, protocol])
     return svg(figure, "ceiling", "Recall of the candidates, and recall within the first 20 ranks, by slice")
 
 
@@ -81,7 +88,7 @@ def weights_plot(blend: Blend) -> str:
         axes.set_ylim(len(CONTEXTS) - 0.5, -0.5)
         axes.set_xticks(range(len(blend.sources)), blend.sources, rotation=40, ha="right")
         axes.set_yticks(range(len(CONTEXTS)), CONTEXTS if task == TASKS[0] else [""] * len(CONTEXTS))
-        axes.set_title(f"task {task}", loc="left")
+        _title(axes, f"task {task}")
     return svg(figure, "weights", "Weight of each source in each context, a panel a task")
 
 
@@ -90,12 +97,12 @@ def reliability_plot(curves: Mapping[str, Sequence[Bin]], name: str) -> str:
     figure, panels = _panels(len(curves), 2.9, n_columns=3)
     for axes, (title, bins) in zip(panels, curves.items(), strict=True):
         reach = max([1e-3, *(max(one.predicted, one.observed) for one in bins)]) * 1.08
-        axes.plot([0, reach], [0, reach], color=LINE, linestyle="--", linewidth=1)
+        axes.plot([0, reach], [0, reach], color=INK, alpha=0.45, linestyle="--", linewidth=0.9)
         points = np.array([(one.predicted, one.observed, one.n) for one in bins], np.float64).reshape(-1, 3)
         size = 8 + 60 * points[:, 2] / max(1.0, points[:, 2].max(initial=1.0))
         axes.plot(points[:, 0], points[:, 1], color=SERIES[0], linewidth=1.2)
         axes.scatter(points[:, 0], points[:, 1], s=size, color=SERIES[0], zorder=3)
-        axes.set_title(f"{title}, n = {int(points[:, 2].sum()):,}", loc="left")
+        _title(axes, f"{title}\nn = {int(points[:, 2].sum()):,}")
         axes.set_xlabel("predicted")
     panels[0].set_ylabel("observed")
     return svg(figure, name, "Observed share against predicted probability; on the dashed line both agree")
@@ -129,6 +136,7 @@ def _panels(n: int, height: float, n_columns: int = N_COLUMNS) -> tuple[Figure, 
         figsize=(5.4 * n_columns if n_columns == N_COLUMNS else 3.6 * n_columns, height * n_rows), layout="constrained"
     )
     FigureCanvasSVG(figure)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
     panels = list(np.ravel(figure.subplots(n_rows, n_columns, squeeze=False)))
     for axes in panels:
         _plain(axes)
@@ -142,10 +150,13 @@ def _plain(axes: Any) -> None:
         spine.set_visible(side == "bottom")
         spine.set_color(LINE)
     axes.tick_params(colors=INK, labelsize=8, length=0)
-    axes.title.set_color(INK)
-    for label in (axes.xaxis.label, axes.yaxis.label, axes.title, axes._left_title):  # noqa: SLF001 - no public name
+    for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(INK)
-        label.set_fontsize(9)
+        label.set_fontsize(8)
+
+
+def _title(axes: Any, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=9.5, color=INK, fontweight="bold", pad=8)
 
 
 def _bars(axes: Any, rows: Rows, found: Sequence[Row]) -> None:

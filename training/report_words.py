@@ -69,7 +69,9 @@ def _against_baselines(rows: Rows) -> Iterator[str]:
         says = verdict(row.delta, is_judged=row.is_judged)
         yield (
             f"{question}: {_OURS[says]} {row.best}, the best of {n} baselines; NDCG@10 is {row.value.mean:.3f} "
-            f"and {before:.3f}{change}, the difference between {row.delta.low:+.3f} and {row.delta.high:+.3f}."
+            f"and {before:.3f}{change}, the difference between {row.delta.low:+.3f} and {row.delta.high:+.3f}.".replace(
+                "-0", "−0"
+            )
         )
 
 
