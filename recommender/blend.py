@@ -127,8 +127,9 @@ class Blend:
         weights = {task: np.array(by_task[task], np.float32) for task in TASKS}
         if any(rows.shape != (len(CONTEXTS), len(sources)) for rows in weights.values()):
             raise ValueError(f"expected {len(CONTEXTS)} contexts of {len(sources)} weights")
-        n_cases: Mapping[str, Sequence[int]] = document.get("n_cases", {})  # type: ignore[assignment]
-        if any(len(n) != len(CONTEXTS) for n in n_cases.values()):
+        counted: Mapping[str, Sequence[int]] = dict(document.get("n_cases", {}))  # type: ignore[call-overload]
+        n_cases = {task: tuple(int(n) for n in counted[task]) for task in TASKS if task in counted}
+        if any(len(n) != len(CONTEXTS) or min(n) < 0 for n in n_cases.values()):
             raise ValueError(f"expected numbers of cases for {len(CONTEXTS)} contexts")
         return cls(sources, weights, n_cases)
 
