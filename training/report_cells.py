@@ -90,7 +90,10 @@ def beyond_cells(figures: Beyond) -> list[Cell]:
     """Figures beyond accuracy; nothing where there was nothing to measure."""
     shares = {"coverage", "diversity", "popularity_lift", "user_coverage"}
     forms = {name: "{:.0%}" if name in shares else "{:.2f}" for name in Beyond._fields} | {"popularity_lift": "{:+.0%}"}
-    return [number("" if math.isnan(v) else forms[name].format(v).replace("-", "−")) for name, v in figures._asdict().items()]
+    return [
+        number("" if math.isnan(v) else forms[name].format(v).replace("-", "−"))
+        for name, v in figures._asdict().items()
+    ]
 
 
 def figure(value: float | None) -> str:

@@ -219,7 +219,18 @@ def origin_grid(evaluation: Evaluation) -> Grid:
 def move_grid(moves: Sequence[MoveRow]) -> Grid:
     """Log-loss of every move beside its baselines, and its calibration."""
     names = list(dict.fromkeys(name for row in moves for name in row.baselines))
-    head = ("move", "from", "days", "n", "share", "log-loss", *(f"of {name}" for name in names), "Brier skill", "ECE", "slope")
+    head = (
+        "move",
+        "from",
+        "days",
+        "n",
+        "share",
+        "log-loss",
+        *(f"of {name}" for name in names),
+        "Brier skill",
+        "ECE",
+        "slope",
+    )
     lines = []
     for row in moves:
         best = min(row.baselines.values(), default=float("inf"))

@@ -39,7 +39,7 @@ LEGEND: Final = (("ours", "rihla"), ("twin", "stage removed"), ("base", "best ba
 
 def page_of(data: ReportData) -> str:
     """The whole document."""
-    sections = list(_sections(data))
+    sections = [section for section in _sections(data) if section[2]]
     links = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title, _ in sections)
     body = "".join(f'<section id="{name}"><h2>{escape(title)}</h2>{inner}</section>' for name, title, inner in sections)
     return (

@@ -88,7 +88,7 @@ def test_a_slice_of_targets_has_the_cases_that_have_such_a_target(evaluation, ca
         assert n_by_slice(evaluation, "new", protocol)["targets: repeat"] == 0
 
 
-def test_recall_of_all_lies_between_recall_of_repeat_and_of_explore(evaluation):
+def test_a_case_is_hit_where_its_repeats_or_its_new_items_are(evaluation):
     of = {"task": "any", "protocol": "window", "system": SYSTEM, "metric": "hit_rate@20"}
     hits = {s: row_of(evaluation, slice=s, **of) for s in ("all", "targets: repeat", "targets: explore")}
     n_hits = {name: row.value.mean * row.n_cases for name, row in hits.items()}
