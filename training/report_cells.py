@@ -45,11 +45,11 @@ def stage_line(rows: Rows, row: Row) -> list[Cell]:
 def comparison(rows: Rows, row: Row | None) -> list[Cell]:
     """Number of cases, ours, the best baseline, the difference and what it says; for no cases, that there are none."""
     if row is None:
-        return [number("0"), *[Cell("")] * 4, Cell("no cases", tone="not judged")]
+        return [number("0"), *[Cell("")] * 3, Cell("no cases", tone="not judged")]
     best = rows.get((row.task, row.protocol, row.slice, row.best, row.metric))
     says = verdict(row.delta, is_judged=row.is_judged)
-    value = Cell("") if best is None else mean(best)
-    return [count(row), mean(row), Cell(row.best), value, delta(row), Cell(says, tone=says)]
+    other = Cell("") if best is None else number(f"{best.value.mean:.4f} [{row.best}]")
+    return [count(row), mean(row), other, delta(row), Cell(says, tone=says)]
 
 
 def delta(row: Row, *, mark: bool = True) -> Cell:

@@ -110,7 +110,7 @@ def policy_grid(evaluation: Evaluation) -> Grid:
                 Cell(METRIC_NAMES[policy.metric]),
             ]
             lines.append([*first, *comparison(rows, row)])
-    head = ("stage", "touched items shown", "because", "cases", "judged first by", "n", *_COMPARED)
+    head = ("stage", "seen shown", "because", "cases", "judged first by", "n", *_COMPARED)
     caption = (
         "The filter of seen items for each stage, the same for every system, and each stage by the metric that fits it "
         "first. Both filters are reported for every stage below."
@@ -118,7 +118,7 @@ def policy_grid(evaluation: Evaluation) -> Grid:
     return Grid("What counts in each stage", caption, head, lines)
 
 
-_COMPARED = ("rihla", "best baseline", "its value", "ours to it", "against it")
+_COMPARED = ("rihla", "best baseline", "ours to it", "against it")
 
 
 def stage_grids(evaluation: Evaluation) -> Iterator[Grid]:
@@ -129,12 +129,11 @@ def stage_grids(evaluation: Evaluation) -> Iterator[Grid]:
         "n",
         "rihla",
         TWIN,
-        "what the stage adds",
-        "it",
+        "stage adds",
+        "knowing it",
         "best baseline",
-        "its value",
         "ours to it",
-        "says",
+        "against it",
     )
     caption = (
         "NDCG@10. The full model, the same model blind to the stage, and the best baseline of each line; paired "
@@ -239,7 +238,7 @@ def move_grid(moves: Sequence[MoveRow]) -> Grid:
         slope = f"{row.slope.mean:.2f} [{row.slope.low:.2f}, {row.slope.high:.2f}]"
         own = Cell(f"{row.log_loss:.4f}", is_number=True, tone=tone if row.n >= MIN_CASES else "not judged")
         first = [Cell(row.move), Cell(row.stage), number(f"{row.horizon_days:g}"), number(f"{row.n:,}")]
-        last = [number(f"{row.brier_skill:+.3f}"), number(f"{row.ece:.3f}"), number(slope)]
+        last = [number(f"{row.brier_skill:+.3f}".replace("-", "−")), number(f"{row.ece:.3f}"), number(slope)]
         lines.append([*first, number(f"{row.base_rate:.1%}"), own, *others, *last])
     caption = (
         "The chance of each move within its horizon on a later slice of time. Log-loss in nats, less is better; Brier "

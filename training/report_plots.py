@@ -132,11 +132,9 @@ def _panels(n: int, height: float, n_columns: int = N_COLUMNS) -> tuple[Figure, 
 
     n_columns = min(n, n_columns)
     n_rows = -(-n // n_columns)
-    figure = Figure(
-        figsize=(5.4 * n_columns if n_columns == N_COLUMNS else 3.6 * n_columns, height * n_rows), layout="constrained"
-    )
+    figure = Figure(figsize=(5.4 * n_columns if n_columns == N_COLUMNS else 3.6 * n_columns, height * n_rows))
     FigureCanvasSVG(figure)
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     panels = list(np.ravel(figure.subplots(n_rows, n_columns, squeeze=False)))
     for axes in panels:
         _plain(axes)

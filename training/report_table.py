@@ -81,9 +81,9 @@ def _cell(cell: Cell, reach: float) -> str:
 
 
 def _text(cell: Cell) -> str:
-    """What is written; an interval goes below its mean."""
-    value, bracket, interval = escape(cell.text).partition(" [")
-    below = f"<small>[{interval}</small>" if bracket else ""
+    """What is written; what is in brackets, an interval or a name, goes below."""
+    value, bracket, more = escape(cell.text).partition(" [")
+    below = f"<small>{more.removesuffix(']') if more[:1].isalpha() else f'[{more}'}</small>" if bracket else ""
     return f"<bdi{' dir=ltr' if cell.is_number else ''}>{value}{below}</bdi>"
 
 

@@ -140,8 +140,8 @@ def _moves(moves: Sequence[MoveRow]) -> Iterator[str]:
         better = sum(row.log_loss < min(row.baselines.values(), default=float("inf")) for row in judged)
         sound = sum(row.slope.low <= 1 <= row.slope.high for row in judged)
         yield (
-            f"Of {len(judged)} moves with enough customers, {better} are told better than by every baseline and "
-            f"{sound} are calibrated as far as the slope can say."
+            f"Moves with enough customers: {len(judged)}; told better than by every baseline: {better}; calibrated, "
+            f"as far as the slope can say: {sound}."
         )
 
 
