@@ -123,6 +123,7 @@ def _tiles(data: ReportData) -> str:
             continue
         before = row.value.mean - row.delta.mean
         share = f"{row.delta.mean / before:+.1%}" if before > 0 else f"{row.delta.mean:+.3f}"
+        share = share.replace("-", "−")
         says = verdict(row.delta, is_judged=row.is_judged)
         tiles.append(
             f'<div class="tile {tone_of(says)}"><span class="name">{escape(question)}</span><b dir="ltr">{share}</b>'

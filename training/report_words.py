@@ -65,7 +65,7 @@ def _against_baselines(rows: Rows) -> Iterator[str]:
         if row is None or row.delta is None:
             continue
         before = row.value.mean - row.delta.mean
-        change = f" ({row.delta.mean / before:+.1%})" if before > 0 else ""
+        change = f" ({row.delta.mean / before:+.1%})".replace("-", "−") if before > 0 else ""
         says = verdict(row.delta, is_judged=row.is_judged)
         yield (
             f"{question}: {_OURS[says]} {row.best}, the best of {n} baselines; NDCG@10 is {row.value.mean:.3f} "
