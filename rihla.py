@@ -159,6 +159,37 @@ def train(
 
 
 @app.command()
+def evaluate(
+    directory: DataDir,
+    until: Annotated[str | None, typer.Option(help="End of what is judged. Default: the end of the log.")] = None,
+    origins: Annotated[int, typer.Option(min=1, max=12, help="How many rolling cut-offs, each fitted anew.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="HTML file to write. Default: DIR/report.html.")] = None,
+    seed: Annotated[int, typer.Option(help="Equal data and seed give equal tables.")] = 0,
+) -> None:
+    """Say how good the models of this data are, stage by stage, beside baselines; print tables and write a report.
+
+    Example: `rihla evaluate shop --origins 4`
+    """
+    from features.journey import Journey
+    from training.report import tables
+    from training.report_html import write_page
+    from training.rolling import evaluate_directory
+
+    with _clear_errors(), _phases() as step:
+        found = evaluate_directory(
+            directory,
+            journey=Journey.load(load_settings().journey),
+            until=_moment(until, "--until"),
+            n_origins=origins,
+            seed=seed,
+            progress=step,
+        )
+        written = write_page(out or directory / "report.html", found)
+    say.print(tables(found))
+    say.print(f"report {written}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def recommend(
     directory: DataDir,
     out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .ndjson.")],

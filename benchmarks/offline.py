@@ -27,6 +27,7 @@ from training.fit import SOURCES, Recipe, fit_source
 from training.load import Data
 from training.picks import Audience, write_picks
 from training.split import cases_of, states_of, windows_of
+from training.targets import facts_of
 
 if TYPE_CHECKING:
     from benchmarks.shop import Shop
@@ -116,7 +117,7 @@ def measured(path: Path, n_cases: int) -> Fitted:
         begun = time.perf_counter()
         windows = windows_of(data)
         cases = cases_of(data, windows.test, windows.until, journey.schema, n=n_cases, seed=0)
-        evaluate(engine, cases, windows.test, windows.until)
+        evaluate(engine, cases, facts_of(data, windows.test), windows.test, windows.until)
         return Fitted(steps, time.perf_counter() - begun, fit_mib, _peak_mib(), len(material.touches))
 
 

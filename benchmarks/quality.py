@@ -26,9 +26,9 @@ from features.journey import Journey
 from features.moments import moment
 from recommender.blend import Blend
 from recommender.slate import SlateRequest
-from training.evaluate import BASELINES, SYSTEM
 from training.importers import import_data
 from training.job import train
+from training.judging import BASELINES, SYSTEM
 from training.load import Data
 from training.metrics import hit_rate, mean_interval, mrr, ndcg, recall
 from training.picks import Audience

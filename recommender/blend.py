@@ -7,7 +7,7 @@ already touched may be shown. The weights of a context lie on the simplex, so a 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -93,10 +93,13 @@ class Blend:
     sources : tuple of str
     weights : float32 arrays of shape (n_contexts, n_sources) by task
         Rows as ``CONTEXTS``.
+    n_cases : sequences of shape (n_contexts,) by task
+        How many cases each context was learned from; empty where nothing was learned.
     """
 
     sources: tuple[str, ...]
     weights: Mapping[str, NDArray[np.float32]]
+    n_cases: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def of(self, task: str, context: str) -> FloatVector:
         """Weights of one context, shape (n_sources,), summing to 1."""
@@ -105,7 +108,9 @@ class Blend:
 
     def to_document(self) -> dict[str, object]:
         """As plain JSON."""
-        return {"sources": list(self.sources), "weights": {task: w.tolist() for task, w in self.weights.items()}}
+        n_cases = {task: list(n) for task, n in self.n_cases.items()}
+        weights = {task: w.tolist() for task, w in self.weights.items()}
+        return {"sources": list(self.sources), "weights": weights, "n_cases": n_cases}
 
     @classmethod
     def of_document(cls, document: Mapping[str, object]) -> Blend:
@@ -121,7 +126,25 @@ class Blend:
         weights = {task: np.array(by_task[task], np.float32) for task in TASKS}
         if any(rows.shape != (len(CONTEXTS), len(sources)) for rows in weights.values()):
             raise ValueError(f"expected {len(CONTEXTS)} contexts of {len(sources)} weights")
-        return cls(sources, weights)
+        counted: Mapping[str, Sequence[int]] = dict(document.get("n_cases", {}))  # type: ignore[call-overload]
+        n_cases = {task: tuple(int(n) for n in counted[task]) for task in TASKS if task in counted}
+        if any(len(n) != len(CONTEXTS) or min(n) < 0 for n in n_cases.values()):
+            raise ValueError(f"expected numbers of cases for {len(CONTEXTS)} contexts")
+        return cls(sources, weights, n_cases)
+
+    def pooled(self) -> Blend:
+        """The same weights blind to the stage: in every stage the mean over stages, by their cases.
+
+        Being in a session is no stage, and stays told apart.
+        """
+        weights: dict[str, NDArray[np.float32]] = {}
+        for task, rows in self.weights.items():
+            by_stage = rows.reshape(len(STAGES), -1, len(self.sources))
+            n = np.asarray(self.n_cases.get(task, [0] * len(CONTEXTS)), np.float64).reshape(len(STAGES), -1)
+            share = np.where(n.sum(axis=0) > 0, n, 1.0)
+            mean = np.einsum("sl,sln->ln", share / share.sum(axis=0), by_stage)
+            weights[task] = np.tile(mean, (len(STAGES), 1)).astype(np.float32)
+        return replace(self, weights=weights)
 
     def projected(self, sources: tuple[str, ...]) -> Blend:
         """The same weights for another list of sources; one that is new to the blend gets none."""
@@ -133,7 +156,7 @@ class Blend:
             weights[task] = np.where(total > 0, kept / np.maximum(total, 1e-9), 1 / max(1, len(sources))).astype(
                 np.float32
             )
-        return Blend(sources, weights)
+        return Blend(sources, weights, self.n_cases)
 
     @classmethod
     def only(cls, source: str, sources: tuple[str, ...]) -> Blend:

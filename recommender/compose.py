@@ -15,7 +15,9 @@ from recommender.items import KINDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from recommender.contract import FloatVector, IntVector
+    from numpy.typing import NDArray
+
+    from recommender.contract import IntVector
 
 SHARES: Final[Mapping[str, tuple[float, float, float]]] = {
     "awareness": (0.5, 0.4, 0.1),
@@ -26,13 +28,13 @@ SHARES: Final[Mapping[str, tuple[float, float, float]]] = {
 """Share of product, content and action per stage."""
 
 
-def in_order(score: FloatVector, item_idx: IntVector, limit: int) -> IntVector:
+def in_order(score: NDArray[np.floating], item_idx: IntVector, limit: int) -> IntVector:
     """Positions of the ``limit`` best candidates, by score and then by item."""
     order = np.lexsort((item_idx, -score))
     return order[:limit].astype(np.int32)
 
 
-def mixed(score: FloatVector, item_idx: IntVector, kind: IntVector, stage: str, limit: int) -> IntVector:
+def mixed(score: NDArray[np.floating], item_idx: IntVector, kind: IntVector, stage: str, limit: int) -> IntVector:
     """Positions of ``limit`` candidates with the stage's shares of kinds; a kind that runs out is passed over."""
     order = in_order(score, item_idx, len(score))
     queues = {k: order[kind[order] == k].tolist()[::-1] for k in range(len(KINDS))}

@@ -9,7 +9,7 @@ import numpy as np
 
 from features.errors import BundleCorrupt, InputError
 from features.journey import Journey
-from recommender.blend import Blend
+from recommender.blend import Blend, Pool, context_of, pool_of
 from recommender.bundle import open_bundle
 from recommender.candidates import Facts, feature_names
 from recommender.compose import in_order, mixed
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.journey import Standing
-    from recommender.contract import ArraySpec, FloatMatrix, FloatVector, IntVector, Query, Retriever
+    from recommender.contract import ArraySpec, FloatMatrix, IntVector, Query, Retriever
     from recommender.ranking import Ranking
 
 KNOWN_ARRAYS: Final[Mapping[str, ArraySpec]] = {
@@ -86,8 +86,9 @@ class Engine:
         rules: Rules | None = None,
         *,
         is_ranked: bool = True,
+        blind: Mapping[str, NDArray[np.generic]] | None = None,
     ) -> None:
-        self._arrays = arrays
+        self._arrays, self._blind = arrays, blind
         self.model = model
         self.items = Items(arrays)
         self.journey = journey
@@ -147,6 +148,25 @@ class Engine:
         """The same engine with other weights, and no ranker."""
         return Engine(self._arrays, blend, self.journey, self.model, self._rules, is_ranked=False)
 
+    def without_stage(self) -> Engine:
+        """The same engine blind to the stage, to measure what knowing it is worth; itself where it is blind already.
+
+        Its ranker is the one of the arrays ``blind`` that the engine was made with; without them it has none.
+        """
+        blend = self.blend.pooled()
+        is_same = all(np.allclose(blend.weights[task], rows, atol=1e-6) for task, rows in self.blend.weights.items())
+        if is_same and self.ranker is None:
+            return self
+        arrays = {**self._arrays, **(self._blind or {})}
+        return Engine(arrays, blend, self.journey, self.model, self._rules, is_ranked=bool(self._blind))
+
+    def pool(self, state: Any, request: SlateRequest, now: int) -> tuple[Pool, str]:
+        """Candidates of every source and the blend context, before anything is weighed."""
+        standing = self.journey.stage_of(state, now)
+        query = query_of(state, request, self.items, now, standing.stage)
+        pool = pool_of(self.retrievers, query, len(self.items))
+        return pool, context_of(standing.stage, live=is_live(state, now))
+
     def decide(self, state: Any, request: SlateRequest, now: int, *, overlay: CatalogOverlay = NO_OVERLAY) -> Slate:
         """The slate of one customer at one moment.
 
@@ -194,7 +214,7 @@ class Engine:
         return replace(query, is_allowed=allowed if query.is_allowed is None else allowed & query.is_allowed)
 
     def _ordered(
-        self, item_idx: IntVector, score: FloatVector, request: SlateRequest, standing: Standing
+        self, item_idx: IntVector, score: NDArray[np.floating], request: SlateRequest, standing: Standing
     ) -> NDArray[np.integer]:
         kind = self.items.kind[item_idx].astype(np.int32)
         if not request.apply_rules or len(np.unique(kind)) < len(KINDS[:2]):

@@ -13,6 +13,8 @@ from recommender.ranker import N_RANKED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from features.journey import Standing
     from recommender.blend import Blend
     from recommender.contract import FloatMatrix, FloatVector, IntVector, Query, Retriever
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 class Ranking(NamedTuple):
     """Candidates on the common scale, and what is needed to explain some of them.
 
-    ``item_idx`` int32, shape (m,), ascending; ``score`` and ``blend`` float32, shape (m,); ``parts`` float32,
+    ``item_idx`` int32, shape (m,), ascending; ``score`` float64 and ``blend`` float32, shape (m,); ``parts`` float32,
     shape (m, n_sources), each source's part in the blend; ``rows`` float32, shape (m, n_features), or None
     where the blend serves; ``intercept`` and ``slope`` float32, shape (m,), of the scale.
     """
 
     item_idx: IntVector
-    score: FloatVector
+    score: NDArray[np.float64]
     blend: FloatVector
     parts: FloatMatrix
     rows: FloatMatrix | None
@@ -61,7 +63,9 @@ class Ranks:
         raw = score if ranker is None or rows is None else ranker.score(rows)
         intercept, slope = self.scale.of("blend" if rows is None else "ranker", self.items.kind[pool.item_idx])
         parts = pool.parts * weights
-        return Ranking(pool.item_idx, intercept + slope * raw, score, parts, rows, intercept, slope)
+        # In float64: what tells two of the least popular items apart is far smaller than the intercept.
+        scaled = intercept + slope * raw.astype(np.float64)
+        return Ranking(pool.item_idx, scaled, score, parts, rows, intercept, slope)
 
     def explain(self, ranking: Ranking, chosen: IntVector) -> tuple[Sequence[str], FloatMatrix]:
         """Codes of reasons, and what each adds to the score of some rows: they sum to it.

@@ -65,7 +65,19 @@ def test_every_verb_has_help_with_an_example(verb):
 
 
 def test_the_verbs_are_those_that_are_promised():
-    promised = {"import", "simulate", "check", "stages", "train", "recommend", "serve", "models", "promote", "rollback"}
+    promised = {
+        "import",
+        "simulate",
+        "check",
+        "stages",
+        "train",
+        "evaluate",
+        "recommend",
+        "serve",
+        "models",
+        "promote",
+        "rollback",
+    }
     assert promised <= set(VERBS)
 
 
@@ -102,6 +114,22 @@ def test_a_log_goes_all_the_way_to_picks_and_back_to_the_model_before(tmp_path, 
     assert home.is_dir()
 
 
+@pytest.mark.usefixtures("home")
+def test_models_are_judged_at_several_cut_offs_and_a_report_is_left_beside_the_data(tmp_path):
+    shop = tmp_path / "shop"
+    assert called("simulate", "--out", shop, "--events", 2_000, "--days", 40).exit_code == 0
+    found = called("evaluate", shop, "--origins", 2)
+    assert found.exit_code == 0, found.output
+    assert "stage removed" in found.output
+    assert f"report {shop / 'report.html'}" in found.output
+    assert "What this says" in (shop / "report.html").read_text(encoding="utf-8")
+    elsewhere = tmp_path / "reports" / "shop.html"
+    too_short = called("evaluate", shop, "--until", "1971-01-01", "--out", elsewhere)
+    assert too_short.exit_code == 2
+    assert "cases" in too_short.stderr
+    assert not elsewhere.exists()
+
+
 def test_a_registry_without_versions_is_listed_as_empty_and_has_nothing_to_promote(home):
     assert called("models").exit_code == 0
     assert not home.exists()
@@ -116,6 +144,8 @@ def test_a_registry_without_versions_is_listed_as_empty_and_has_nothing_to_promo
         (["check", "{tmp}/gone"], "gone"),
         (["train", "{tmp}/gone"], "gone"),
         (["train", "{tmp}"], "{tmp}"),
+        (["evaluate", "{tmp}/gone"], "gone"),
+        (["evaluate", "{tmp}", "--until", "soon"], "--until"),
         (["stages", "{tmp}/gone"], "gone"),
         (["train", "{tmp}", "--until", "soon"], "--until"),
         (["stages", "{tmp}", "--as-of", "²"], "--as-of"),

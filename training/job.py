@@ -14,13 +14,16 @@ from recommender.blend import TASKS, Blend
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import Engine, Model, sources_of
 from recommender.golden import N_GOLDEN, golden_of
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import evaluate
 from training.fit import Recipe, fit, left_out
 from training.learning import Learned, Lesson, Verdict, judge, learn, lesson_of, lesson_with
 from training.load import Data
 from training.models import without_credentials
 from training.plots import figures_of
+from training.report_data import ReportData
+from training.report_html import page_of
 from training.split import Windows, cases_of, states_of, windows_of
+from training.targets import facts_of
 from training.tune import Tuner, tune
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.journey import Journey
+    from training.evaluation import Evaluation
     from training.registry import Registry
 
     Progress = Callable[[str, float], None]
@@ -127,14 +131,26 @@ def load(path: Path, until: int | None, say: Progress) -> Data:
     return data
 
 
-def split(data: Data, windows: Windows, journey: Journey, say: Progress, *, n: int, seed: int) -> Taught:
-    """Tune on ``[validation, test)``; learn from it and from earlier cut-offs, with models that saw nothing later."""
+def split(
+    data: Data,
+    windows: Windows,
+    journey: Journey,
+    say: Progress,
+    *,
+    n: int,
+    seed: int,
+    recipe: Recipe | None = None,
+) -> Taught:
+    """Tune on ``[validation, test)``, unless a recipe is given, and learn from it and from earlier cut-offs.
+
+    No model of a lesson saw anything of its cases.
+    """
     cases = cases_of(data, windows.validation, windows.test, journey.schema, n=n, seed=seed)
-    recipe = Recipe(seed=seed)
     if sum(len(touched) > 0 for touched in cases.touched) < MIN_CASES:
-        return Taught(recipe)
-    material = data.material(windows.validation)
-    recipe = tune(Tuner(material, cases, journey), recipe, progress=lambda share: say("tune", share))
+        return Taught(recipe or Recipe(seed=seed))
+    if recipe is None:
+        tuner = Tuner(data.material(windows.validation), cases, journey)
+        recipe = tune(tuner, Recipe(seed=seed), progress=lambda share: say("tune", share))
     cuts = [*windows.earlier(data.start, N_EARLIER), windows.validation]
     length = windows.test - windows.validation
     lessons = []
@@ -153,9 +169,9 @@ def fit_all(data: Data, windows: Windows, taught: Taught, journey: Journey, say:
     arrays = fit(data.material(data.until), taught.recipe)
     say("fit", 0.7)
     learned = taught.learned(sources_of(arrays))
-    arrays |= learned.arrays
+    engine = engine_of(arrays, learned, journey, data.until)
     say("fit", 1.0)
-    return Fitted(_engine(arrays, learned.blend, journey), arrays, taught.recipe, evaluation, left_out(arrays))
+    return Fitted(engine, arrays | learned.arrays, taught.recipe, evaluation, left_out(arrays))
 
 
 def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes | None, say: Progress) -> Published:
@@ -187,8 +203,9 @@ def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes |
         bundle,
         params=_params(fitted.recipe),
         metrics=fitted.evaluation.headline() if fitted.evaluation else {},
-        tables={"evaluation": _table(fitted.evaluation)} if fitted.evaluation else {},
+        tables=fitted.evaluation.tables() if fitted.evaluation else {},
         figures=figures_of(fitted.evaluation, fitted.engine.blend) if fitted.evaluation else {},
+        pages={"report": page_of(_report_data(data, fitted))} if fitted.evaluation else {},
         tags={"left_out": ", ".join(fitted.left_out)},
     )
     _leave_note(data.path, version, bundle, opened.model, registry)
@@ -205,13 +222,16 @@ def _evaluated(
         return None, taught
     arrays = fit(data.material(windows.test), taught.recipe)
     learned = taught.learned(sources_of(arrays))
-    engine = _engine(arrays | learned.arrays, learned.blend, journey)
-    found = evaluate(engine, cases, windows.test, windows.until, progress=lambda share: say("evaluate", share))
+    engine = engine_of(arrays, learned, journey, windows.test)
+    facts = facts_of(data, windows.test)
+    found = evaluate(engine, cases, facts, windows.test, windows.until, progress=lambda share: say("evaluate", share))
     return found, replace(taught, lessons=(*taught.lessons, lesson_with(engine, arrays, cases)))
 
 
-def _engine(arrays: Arrays, blend: Blend, journey: Journey) -> Engine:
-    return Engine(arrays, blend, journey, Model("candidate", "0", "", 0))
+def engine_of(arrays: Arrays, learned: Learned, journey: Journey, until: int) -> Engine:
+    """The engine of what was fitted and what was learned."""
+    model = Model("candidate", "0", "", until)
+    return Engine(arrays | learned.arrays, learned.blend, journey, model, blind=learned.blind)
 
 
 def _golden_cases(data: Data, journey: Journey) -> list[tuple[Any, int]]:
@@ -236,11 +256,23 @@ def _facts(data: Data, fitted: Fitted) -> dict[str, Any]:
 
 def serves_of(engine: Engine) -> list[str]:
     """Kinds of request that the ranker serves, by task and whether a session is running; the blend has the rest."""
-    states = ("between", "live")
-    ranker = engine.ranker
+    if engine.ranker is None:
+        return []
+    requests = [(task, live) for task in TASKS for live in (False, True)]
     return [
-        f"{task}/{states[live]}" for task in TASKS for live in (0, 1) if ranker and ranker.is_for(task, live=bool(live))
+        f"{task}/{'live' if live else 'between'}" for task, live in requests if engine.ranker.is_for(task, live=live)
     ]
+
+
+def _report_data(data: Data, fitted: Fitted) -> ReportData:
+    assert fitted.evaluation is not None
+    facts = {
+        "customers": f"{len(data.touches.customer_ids):,}",
+        "touches": f"{len(data.touches):,}",
+        "sources": ", ".join(fitted.engine.sources),
+    }
+    title = f"How good is the model of {data.path.resolve().name}"
+    return ReportData(title, fitted.evaluation, fitted.engine.blend, len(fitted.engine.items), facts)
 
 
 def _params(recipe: Recipe) -> dict[str, Any]:
@@ -250,16 +282,6 @@ def _params(recipe: Recipe) -> dict[str, Any]:
         del flat[name]
         flat |= {f"{name}.{key}": value for key, value in values.items()}
     return flat
-
-
-def _table(evaluation: Evaluation) -> list[dict[str, Any]]:
-    rows = []
-    for row in evaluation.rows:
-        record = {name: getattr(row, name) for name in ("task", "protocol", "slice", "system", "metric", "n_cases")}
-        record |= {"mean": row.value.mean, "low": row.value.low, "high": row.value.high}
-        delta = row.delta._asdict() if row.delta else {}
-        rows.append(record | {f"delta_{name}": delta.get(name) for name in ("mean", "low", "high")})
-    return rows
 
 
 def _leave_note(path: Path, version: int, bundle: Path, model: Model, registry: Registry) -> None:

@@ -19,6 +19,8 @@ Counts = NDArray[np.integer]
 PerCase = NDArray[np.float64]
 
 N_BOOTSTRAP: Final = 2_000
+CHUNK: Final = 50
+"""Draws at a time, for memory."""
 
 
 def ndcg(hits: Hits, n_targets: Counts, n: int = 10) -> PerCase:
@@ -49,11 +51,31 @@ def mrr(hits: Hits, n_targets: Counts, n: int = 20) -> PerCase:
     return np.where(hits[:, :n].any(axis=1), 1 / (first + 1), 0.0)
 
 
+def precision(hits: Hits, n_targets: Counts, n: int = 10) -> PerCase:
+    """Share of the first ``n`` ranks that hold a target; a shorter list is measured against ``n`` as well."""
+    del n_targets
+    share: PerCase = hits[:, :n].sum(axis=1) / n
+    return share
+
+
+def average_precision(hits: Hits, n_targets: Counts, n: int = 20) -> PerCase:
+    """Mean over the targets of the precision at their ranks, 0 for one outside the first ``n``.
+
+    At most ``n`` targets count, so that 1 can be reached (Manning, Raghavan and Schütze 2008, section 8.4).
+    """
+    seen = hits[:, :n]
+    at_rank = np.cumsum(seen, axis=1) / np.arange(1, seen.shape[1] + 1)
+    mean: PerCase = (at_rank * seen).sum(axis=1) / np.clip(n_targets, 1, n)
+    return mean
+
+
 METRICS: Final[dict[str, Callable[[Hits, Counts], PerCase]]] = {
     "ndcg@10": ndcg,
     "recall@20": recall,
     "hit_rate@20": hit_rate,
     "mrr@20": mrr,
+    "precision@10": precision,
+    "map@20": average_precision,
 }
 
 
@@ -67,13 +89,51 @@ class Interval(NamedTuple):
 
 def mean_interval(values: PerCase, *, seed: int = 0) -> Interval:
     """Mean over cases, with the percentile bootstrap's 95 % interval (NaN without cases)."""
+    return mean_intervals(values[:, None], seed=seed)[0]
+
+
+def mean_intervals(
+    values: NDArray[np.float64], groups: NDArray[np.integer] | None = None, *, seed: int = 0
+) -> list[Interval]:
+    """Means of columns with their 95 % bootstrap intervals, all from the same draws, so that differences are paired.
+
+    Parameters
+    ----------
+    values : float64, shape (n_cases, n_columns)
+    groups : int, shape (n_cases,), optional
+        Whose case each is: whole groups are drawn, since the cases of one customer are not independent
+        (Davison and Hinkley 1997, section 3.8). Without it each case is a group.
+
+    Returns
+    -------
+    list of Interval
+        One a column; NaN without cases.
+    """
     if not len(values):
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return [Interval(float("nan"), float("nan"), float("nan"))] * values.shape[1]
+    sums, sizes = _by_group(values, groups)
     rng = np.random.default_rng(seed)
-    # Multinomial counts are the same as drawing cases with replacement, in little memory.
-    chunks = [
-        rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=100) @ values / len(values)
-        for _ in range(N_BOOTSTRAP // 100)
-    ]
-    low, high = np.quantile(np.concatenate(chunks), [0.025, 0.975])
-    return Interval(float(values.mean()), float(low), float(high))
+    means = np.concatenate([_resampled(sums, sizes, rng) for _ in range(N_BOOTSTRAP // CHUNK)])
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    return [Interval(*row) for row in np.column_stack([values.mean(axis=0), low, high]).tolist()]
+
+
+def _by_group(
+    values: NDArray[np.float64], groups: NDArray[np.integer] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of each group, shape (n_groups, n_columns), and sizes, shape (n_groups,)."""
+    if groups is None:
+        return values, np.ones(len(values))
+    _, code = np.unique(groups, return_inverse=True)
+    sums = np.zeros((int(code.max()) + 1, values.shape[1]))
+    np.add.at(sums, code, values)
+    return sums, np.bincount(code).astype(np.float64)
+
+
+def _resampled(sums: NDArray[np.float64], sizes: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Means of ``CHUNK`` draws of groups with replacement, shape (CHUNK, n_columns)."""
+    n = len(sizes)
+    drawn = rng.integers(0, n, (CHUNK, n)) + n * np.arange(CHUNK)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=CHUNK * n).reshape(CHUNK, n).astype(np.float64)
+    means: NDArray[np.float64] = (counts @ sums) / (counts @ sizes)[:, None]
+    return means

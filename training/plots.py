@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recommender.blend import CONTEXTS, TASKS
+from training.report_grids import STAGE_SLICES
+from training.segments import ALL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from recommender.blend import Blend
-    from training.evaluate import Evaluation, Row
+    from training.evaluation import Evaluation, Row
 
 METRIC = "ndcg@10"
 MIN_CASES = 10
@@ -23,7 +25,7 @@ def figures_of(evaluation: Evaluation, blend: Blend) -> dict[str, Figure]:
     figures = {f"weights_{task}": _weights(blend, task) for task in TASKS}
     for task, protocol in sorted({(row.task, row.protocol) for row in evaluation.rows}):
         rows = [row for row in evaluation.rows if (row.task, row.protocol, row.metric) == (task, protocol, METRIC)]
-        rows = [row for row in rows if row.n_cases >= MIN_CASES]
+        rows = [row for row in rows if row.n_cases >= MIN_CASES and row.slice in (ALL, *STAGE_SLICES)]
         if rows:
             figures[f"ndcg_{task}_{protocol}"] = _bars(rows, f"NDCG@10, task {task}, protocol {protocol}")
     return figures

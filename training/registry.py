@@ -31,7 +31,7 @@ from features.errors import BundleCorrupt, RegistryUnavailable
 from recommender.bundle import keep_bundle, read_manifest
 from training.models import without_credentials
 from training.registry_model import BUNDLE_PATH, log_model
-from training.registry_run import log_metrics, log_params, log_tables, run
+from training.registry_run import log_metrics, log_pages, log_params, log_tables, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,6 +115,7 @@ class Registry:
         metrics: Mapping[str, float],
         tables: Mapping[str, Rows] | None = None,
         figures: Mapping[str, Figure | Path] | None = None,
+        pages: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> int:
         """Register a bundle as a new version, with the run that made it, and return its number.
@@ -128,6 +129,8 @@ class Registry:
             By names of letters, digits and ``_-. /``.
         tables, figures
             By name; rows of equal columns, and matplotlib figures or PNG files.
+        pages
+            HTML documents by name.
 
         Raises
         ------
@@ -142,6 +145,7 @@ class Registry:
             with run(client, experiment, f"{self.name}-{manifest.digest[:12]}", marks) as run_id:
                 log_params(client, run_id, params)
                 log_tables(client, run_id, tables or {}, figures or {})
+                log_pages(client, run_id, pages or {})
                 model_id, source = log_model(client, experiment, run_id, self.name, bundle)
                 log_metrics(client, run_id, model_id, metrics)
                 version = self._register(client, run_id, model_id, source, marks)

@@ -72,6 +72,12 @@ def log_tables(
         client.log_artifacts(run_id, folder)
 
 
+def log_pages(client: MlflowClient, run_id: str, pages: Mapping[str, str]) -> None:
+    """Whole HTML documents by name, as ``<name>.html``."""
+    for name, text in pages.items():
+        client.log_text(run_id, text, f"{name}.html")
+
+
 def _write_table(path: Path, rows: Rows) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:

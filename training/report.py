@@ -1,28 +1,37 @@
-"""What a training run says at its end."""
+"""What a training run and an evaluation say at their end."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from features.moments import to_text
-from training.evaluate import BASELINES, SYSTEM
+from training.report_grids import (
+    accuracy_grids,
+    beyond_grids,
+    ceiling_grid,
+    kind_grid,
+    move_grid,
+    policy_grid,
+    segment_grids,
+    stage_grids,
+)
+from training.report_words import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
 
-    from training.evaluate import Evaluation, Row
     from training.job import Published
     from training.registry import Version
+    from training.report_data import Cell, Grid, ReportData
 
-METRIC = "ndcg@10"
-MIN_CASES = 200
-"""Slices of fewer cases are shown, and marked as too small to judge by."""
+TONES = {"better": "green", "worse": "red", "not judged": "dim"}
 
 
 def report(published: Published) -> RenderableType:
@@ -39,11 +48,25 @@ def report(published: Published) -> RenderableType:
     if fitted.evaluation is None:
         lines.append("not evaluated and not tuned: too few customers with a history in the last fifth of the time")
         return Text("\n".join(lines))
-    span = f"{to_text(fitted.evaluation.start)} to {to_text(fitted.evaluation.end)}"
-    lines.append(
-        f"{METRIC} on {span}, full catalogue, bare ranking, 95 % bootstrap intervals; * fewer than {MIN_CASES} cases"
-    )
-    return Group(Text("\n".join(lines)), _table(fitted.evaluation))
+    grids = [*accuracy_grids(fitted.evaluation), *stage_grids(fitted.evaluation)]
+    return Group(Text("\n".join(lines)), *map(_drawn, grids))
+
+
+def tables(data: ReportData) -> RenderableType:
+    """Every table of a report for a terminal, and what they say at the end, where it is read."""
+    found = data.evaluation
+    grids = [
+        *accuracy_grids(found),
+        *stage_grids(found),
+        policy_grid(found),
+        *segment_grids(found),
+        ceiling_grid(found),
+        *beyond_grids(found),
+        *([move_grid(data.moves)] if data.moves else []),
+        *([kind_grid(data.kinds)] if data.kinds else []),
+    ]
+    words = Text("\n".join(f"• {line}" for line in sentences(data)))
+    return Group(*map(_drawn, grids), Padding(words, (1, 0)))
 
 
 def listing(versions: Sequence[Version]) -> Table:
@@ -56,24 +79,15 @@ def listing(versions: Sequence[Version]) -> Table:
     return table
 
 
-def _table(evaluation: Evaluation) -> Table:
-    systems = (SYSTEM, *BASELINES)
-    table = Table("task", "protocol", "slice", "n", *systems, "to the best of these")
-    rows = [row for row in evaluation.rows if row.metric == METRIC and row.n_cases]
-    for key in dict.fromkeys((row.task, row.protocol, row.slice) for row in rows):
-        own = {row.system: row for row in rows if (row.task, row.protocol, row.slice) == key}
-        n = own[SYSTEM].n_cases
-        cells = [_value(own.get(system)) for system in systems]
-        table.add_row(*key, f"{n}{'*' if n < MIN_CASES else ''}", *cells, _delta(own[SYSTEM]))
-    return table
+def _drawn(grid: Grid) -> RenderableType:
+    table = Table(title=grid.title, title_justify="left", caption=grid.caption, caption_justify="left")
+    for at, name in enumerate(grid.head):
+        is_number = all(not row[at].text or row[at].is_number for row in grid.rows)
+        table.add_column(name, justify="right" if is_number else "left")
+    for row in grid.rows:
+        table.add_row(*map(_text, row))
+    return Padding(table, (1, 0, 0, 0))
 
 
-def _value(row: Row | None) -> str:
-    if row is None:
-        return ""
-    interval = f" [{row.value.low:.3f}, {row.value.high:.3f}]" if row.system == SYSTEM else ""
-    return f"{row.value.mean:.4f}{interval}"
-
-
-def _delta(row: Row) -> str:
-    return "" if row.delta is None else f"{row.delta.mean:+.3f} [{row.delta.low:+.3f}, {row.delta.high:+.3f}]"
+def _text(cell: Cell) -> Text:
+    return Text(cell.text.replace(" [", "\n["), style=TONES.get(cell.tone or "", ""))

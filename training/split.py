@@ -95,10 +95,16 @@ def windows_of(data: Data) -> Windows:
 
     Where times are ranks, as many days as most customers' last steps take.
     """
-    length = min(int((data.until - data.start) * WINDOW_SHARE), MAX_WINDOW_DAYS * DAY_US)
     if data.is_by_rank:
         length = max(1, round(STEP_SHARE * _median_steps(data))) * DAY_US
-    return Windows(data.until - 2 * length, data.until - length, data.until)
+        return Windows(data.until - 2 * length, data.until - length, data.until)
+    return windows_between(data.start, data.until)
+
+
+def windows_between(start: int, until: int) -> Windows:
+    """The same for any span of time, microseconds."""
+    length = min(int((until - start) * WINDOW_SHARE), MAX_WINDOW_DAYS * DAY_US)
+    return Windows(until - 2 * length, until - length, until)
 
 
 def _median_steps(data: Data) -> float:

@@ -35,7 +35,9 @@ def blends(draw) -> Blend:
     shape = (len(CONTEXTS), len(SOURCES))
     seed = draw(st.integers(0, 10_000))
     rng = np.random.default_rng(seed)
-    return Blend(SOURCES, {task: rng.dirichlet(np.full(shape[1], 0.3), shape[0]).astype(np.float32) for task in TASKS})
+    weights = {task: rng.dirichlet(np.full(shape[1], 0.3), shape[0]).astype(np.float32) for task in TASKS}
+    n_cases = {task: tuple(rng.integers(0, 500, shape[0]).tolist()) for task in TASKS if draw(st.booleans())}
+    return Blend(SOURCES, weights, n_cases)
 
 
 def test_a_pool_is_the_union_with_each_source_over_its_best() -> None:
@@ -78,6 +80,36 @@ def test_a_blend_comes_back_from_json(blend) -> None:
     again = Blend.of_document(msgspec.json.decode(msgspec.json.encode(blend.to_document())))
     assert again.sources == blend.sources
     assert all(np.array_equal(again.weights[task], blend.weights[task]) for task in TASKS)
+    assert again.n_cases == blend.n_cases
+
+
+@pytest.mark.parametrize("n_cases", [{"any": [1, 2]}, {"any": [-1] * len(CONTEXTS)}, {"new": ["?"] * 8}, [1], 7])
+def test_numbers_of_cases_that_make_no_sense_are_refused(n_cases) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Blend.of_document(Blend.uniform(SOURCES).to_document() | {"n_cases": n_cases})
+
+
+def test_pooled_weights_are_the_mean_over_stages_by_their_cases_apart_for_sessions() -> None:
+    rows = np.zeros((len(CONTEXTS), 2), np.float32)
+    rows[:, 0] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+    rows[:, 1] = 1 - rows[:, 0]
+    n = (30, 0, 10, 0, 0, 5, 0, 15)
+    pooled = Blend(("a", "b"), {"any": rows, "new": rows}, {"any": n}).pooled()
+    between, live = (30 * 0.1 + 10 * 0.3) / 40, (5 * 0.6 + 15 * 0.8) / 20
+    assert pooled.weights["any"][:, 0] == pytest.approx([between, live] * 4)
+    # Where no case was counted every stage counts alike.
+    assert pooled.weights["new"][:, 0] == pytest.approx([0.4, 0.5] * 4)
+
+
+@given(blends())
+def test_pooled_weights_lie_on_the_simplex_know_no_stage_and_pool_to_themselves(blend) -> None:
+    pooled = blend.pooled()
+    again = pooled.pooled()
+    for task in TASKS:
+        rows = pooled.weights[task].reshape(len(STAGES), 2, -1)
+        assert (rows == rows[:1]).all()
+        np.testing.assert_allclose(rows.sum(axis=2), 1, atol=1e-5)
+        np.testing.assert_allclose(again.weights[task], pooled.weights[task], atol=1e-6)
 
 
 @given(blends(), some_sources)

@@ -13,7 +13,7 @@ from features.catalog import Item
 from features.errors import BundleCorrupt, BundleIncompatible
 from features.events import DAY_US
 from features.ids import key64
-from recommender.blend import Blend
+from recommender.blend import CONTEXTS, TASKS, Blend
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import KNOWN_ARRAYS, MAX_SUPPRESSED, Engine
 from recommender.golden import N_GOLDEN, check_golden, golden_of
@@ -233,6 +233,23 @@ def test_the_task_chooses_the_weights() -> None:
     state = after(("item_view", "cup"))
     assert {item.source for item in decided(state, engine=engine).items} == {"recent"}
     assert {item.source for item in decided(state, engine=engine, unseen_only=True).items} == {"popular"}
+
+
+def test_an_engine_whose_weights_know_no_stage_is_its_own_twin() -> None:
+    blind = ENGINE.with_blend(Blend.prior(ENGINE.sources))
+    assert blind.without_stage() is blind
+
+
+def test_without_the_stage_customers_of_two_stages_are_ranked_by_the_same_weights() -> None:
+    names = ("popular", "recent")
+    rows = np.zeros((len(CONTEXTS), len(ENGINE.sources)), np.float32)
+    for at, context in enumerate(CONTEXTS):
+        rows[at, ENGINE.sources.index(names[context.startswith("transaction")])] = 1
+    engine = ENGINE.with_blend(Blend(ENGINE.sources, dict.fromkeys(TASKS, rows)))
+    state = after(("purchase", "kettle"), ("item_view", "cup"))
+    assert {item.source for item in decided(state, engine=engine).items} == {"recent"}
+    blind = decided(state, engine=engine.without_stage(), limit=20)
+    assert {code for item in blind.items for code, _, _ in item.reasons} == set(names)
 
 
 def test_a_change_of_the_catalogue_shows_at_once() -> None:

@@ -86,6 +86,11 @@ def test_a_source_that_proposed_nothing_gets_no_weight():
     assert (learn(sample).weights["new"][:, 2] == 0).all()
 
 
+def test_a_blend_remembers_how_many_cases_each_context_had():
+    blend = learn(and_(sample_of(40, 0, context=0), sample_of(7, 1, context=3)))
+    assert list(blend.n_cases["any"]) == [40, 0, 0, 7, 0, 0, 0, 0]
+
+
 def test_a_task_without_cases_serves_the_prior_weights():
     prior = Blend.prior(SOURCES)
     blend = learn_blend(SOURCES, {"any": sample_of(50, 0), "new": nothing()}, seed=0)

@@ -48,6 +48,16 @@ def test_a_training_registers_a_version_and_the_first_one_serves(published, mode
     assert row.metrics["any/session/ndcg_at_10"] > 0
 
 
+def test_the_run_of_a_training_holds_the_report_and_both_tables(published, model_registry):
+    with model_registry._client() as client:
+        run_id = client.get_model_version(model_registry.name, str(published.version)).run_id
+    artifacts = model_registry.home / "mlartifacts" / run_id / "artifacts"
+    assert "What this says" in (artifacts / "report.html").read_text(encoding="utf-8")
+    for name in ("evaluation", "beyond"):
+        header = (artifacts / "tables" / f"{name}.csv").read_text(encoding="utf-8").splitlines()[0]
+        assert header.startswith("task,protocol,slice,system")
+
+
 def test_model_json_says_which_model_a_directory_has(published, shop, model_registry):
     note = note_of(shop)
     assert note["version"] == "1"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from features.events import DAY_US
-from training.evaluate import SYSTEM
 from training.importers import import_data
 from training.job import Sizes, fit_all, load, split
+from training.judging import SYSTEM
 from training.load import Data
 from training.split import PROTOCOLS, windows_of
 

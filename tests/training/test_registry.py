@@ -53,6 +53,7 @@ def registry(home) -> Registry:
             metrics={"all/ndcg_20": seed / 10},
             tables={"stages": [{"stage": "awareness", "ndcg": 0.5}, {"stage": "retention", "n": 7}]},
             figures={"weights": FakeFigure()},
+            pages={"report": "<!doctype html><title>مرحلة</title>"},
             tags={"left_out": ""},
         )
     return made
@@ -160,6 +161,7 @@ def test_a_run_holds_parameters_metrics_tables_and_pictures(registry, home):
     artifacts = home / "mlartifacts" / version.run_id / "artifacts"
     assert (artifacts / "tables" / "stages.csv").read_text() == "stage,ndcg,n\nawareness,0.5,\nretention,,7\n"
     assert (artifacts / "figures" / "weights.png").read_bytes() == PICTURE
+    assert (artifacts / "report.html").read_text(encoding="utf-8") == "<!doctype html><title>مرحلة</title>"
 
 
 def test_nothing_is_pickled_and_no_path_of_the_machine_is_left(registry, home):
