@@ -64,7 +64,7 @@ class Ranks:
         intercept, slope = self.scale.of("blend" if rows is None else "ranker", self.items.kind[pool.item_idx])
         parts = pool.parts * weights
         # In float64: what tells two of the least popular items apart is far smaller than the intercept.
-        scaled = intercept + slope * raw.astype(np.float64)
+        scaled: NDArray[np.float64] = np.asarray(intercept + slope * raw.astype(np.float64), np.float64)
         return Ranking(pool.item_idx, scaled, score, parts, rows, intercept, slope)
 
     def explain(self, ranking: Ranking, chosen: IntVector) -> tuple[Sequence[str], FloatMatrix]:
