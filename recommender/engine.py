@@ -35,7 +35,7 @@ KNOWN_ARRAYS: Final[Mapping[str, ArraySpec]] = {
 }
 """Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays."""
 DOCUMENTS: Final = ("blend", "journey", "golden", "facts")
-UNPERSONAL: Final = frozenset({"popular"})
+UNPERSONAL: Final = frozenset({"popular", "trending", "fresh"})
 MAX_SUPPRESSED: Final = 20
 
 
