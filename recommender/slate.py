@@ -90,6 +90,8 @@ class Slate:
 
 REASON_TEXTS = {
     "popular": "Popular with other customers now",
+    "trending": "Rising now",
+    "fresh": "New",
     "category": "Popular in categories you look at",
     "recent": "You looked at this recently",
     "frequent": "You come back to this",
@@ -97,6 +99,8 @@ REASON_TEXTS = {
     "viewed_bought": "Others bought this after what you looked at",
     "bought_together": "Goes with what you bought",
     "read_next": "Others read this next",
+    "read_bought": "Others chose this after what you read",
+    "kindred": "What customers like you are at now",
     "neighbours": "Liked by customers with the same items",
     "als": "Fits your taste",
     "content": "Similar to what you looked at",

@@ -12,8 +12,11 @@ from training.fitting.als import AlsParams, fit_als
 from training.fitting.content import Description, fit_content
 from training.fitting.covisit import RELATIONS, fit_bought_together, fit_covisit
 from training.fitting.facts import fit_facts
+from training.fitting.fresh import FreshParams, fit_fresh
+from training.fitting.kindred import KindredParams, fit_kindred
 from training.fitting.neighbours import NeighbourParams, fit_neighbours
-from training.fitting.popular import decayed_counts, fit_category, fit_popular
+from training.fitting.popular import PopularParams, decayed_counts, fit_category, fit_popular
+from training.fitting.trending import TrendingParams, fit_trending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +33,9 @@ class Recipe:
 
     touch_weights: tuple[float, ...] = (1.0, 1.0, 2.0, 3.0, 0.0, 5.0)
     popular_half_life_days: float = 7.0
+    trending: TrendingParams = field(default_factory=TrendingParams)
+    fresh: FreshParams = field(default_factory=FreshParams)
+    kindred: KindredParams = field(default_factory=KindredParams)
     frequent_half_life_days: float = 60.0
     covisit_window_days: float = 1.0
     covisit_half_life_days: float = 30.0
@@ -51,9 +57,17 @@ def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa
     touches, n_items, weights = material.touches, material.n_items, recipe.weights
     match name:
         case "popular":
-            return fit_popular(touches, Items(material.vocabulary.arrays), recipe.popular_half_life_days)
+            return fit_popular(touches, Items(material.vocabulary.arrays), PopularParams(recipe.popular_half_life_days))
+        case "trending":
+            return fit_trending(touches, Items(material.vocabulary.arrays), recipe.trending)
+        case "fresh":
+            return fit_fresh(touches, Items(material.vocabulary.arrays), recipe.fresh)
         case "category":
-            return fit_category(touches, Items(material.vocabulary.arrays), recipe.popular_half_life_days)
+            return fit_category(
+                touches, Items(material.vocabulary.arrays), PopularParams(recipe.popular_half_life_days)
+            )
+        case "kindred":
+            return fit_kindred(touches, n_items, recipe.kindred)
         case "frequent":
             return {"frequent.half_life_days": np.array([recipe.frequent_half_life_days], np.float32)}
         case "bought_together":
@@ -80,10 +94,13 @@ def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa
 
 SOURCES = (
     "popular",
+    "trending",
+    "fresh",
     "category",
     "frequent",
     *(r.name for r in RELATIONS),
     "bought_together",
+    "kindred",
     "neighbours",
     "als",
     "content",

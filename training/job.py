@@ -277,7 +277,11 @@ def _report_data(data: Data, fitted: Fitted) -> ReportData:
 
 def _params(recipe: Recipe) -> dict[str, Any]:
     flat = asdict(recipe)
-    nested = {name: value._asdict() for name in ("neighbours", "als") if (value := getattr(recipe, name))}
+    nested = {
+        name: value._asdict()
+        for name in ("trending", "fresh", "kindred", "neighbours", "als")
+        if (value := getattr(recipe, name))
+    }
     for name, values in nested.items():
         del flat[name]
         flat |= {f"{name}.{key}": value for key, value in values.items()}

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Final
 from recommender.retrievers.als import Als
 from recommender.retrievers.category import CategoryPopular
 from recommender.retrievers.content import ContentRetriever
-from recommender.retrievers.covisit import BoughtTogether, ReadNext, ViewedBought, ViewedNext
+from recommender.retrievers.covisit import BoughtTogether, ReadBought, ReadNext, ViewedBought, ViewedNext
+from recommender.retrievers.fresh import Fresh
+from recommender.retrievers.kindred import Kindred
 from recommender.retrievers.neighbours import Neighbours
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
+from recommender.retrievers.trending import Trending
 
 if TYPE_CHECKING:
     from recommender.contract import Retriever
 
 RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     Popular,
+    Trending,
+    Fresh,
     CategoryPopular,
     OwnRecent,
     OwnFrequent,
@@ -24,6 +29,8 @@ RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     ViewedBought,
     BoughtTogether,
     ReadNext,
+    ReadBought,
+    Kindred,
     Neighbours,
     Als,
     ContentRetriever,

@@ -80,3 +80,11 @@ class ReadNext(Covisit):
     name: ClassVar[str] = "read_next"
     arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("read_next")
     seed_touches: ClassVar[tuple[str, ...]] = ("reads", "likes")
+
+
+class ReadBought(Covisit):
+    """After reading a, customers look at b, put it into the cart or buy it: from content to products."""
+
+    name: ClassVar[str] = "read_bought"
+    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("read_bought")
+    seed_touches: ClassVar[tuple[str, ...]] = ("reads",)

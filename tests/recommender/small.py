@@ -57,6 +57,8 @@ HISTORY = {
     "gul": [("item_view", "çaydanlık"), ("item_view", "cup"), ("content_read", "brewing"), ("item_view", "ball")],
 }
 """Event types and items of each customer, ten minutes apart."""
+TALK = ("like", "planting")
+"""What is talked about elsewhere, by nobody that the shop knows."""
 
 
 def line(customer: str | None, event_type: str, item: str | None, at: int, **more) -> Line:
@@ -73,11 +75,12 @@ def line(customer: str | None, event_type: str, item: str | None, at: int, **mor
 
 def history() -> list[Line]:
     """The whole log."""
-    return [
+    own = [
         line(customer, event_type, item, NOW - (20 - day) * DAY_US + step * HOUR_US // 6)
         for day, (customer, events) in enumerate(HISTORY.items())
         for step, (event_type, item) in enumerate(events)
     ]
+    return [*own, line(None, *TALK, NOW - DAY_US)]
 
 
 def state_of(*lines: Line):

@@ -20,6 +20,7 @@ from recommender.golden import N_GOLDEN, check_golden, golden_of
 from recommender.items import KINDS
 from recommender.overlay import NO_OVERLAY, CatalogOverlay
 from recommender.ranker import Ranker
+from recommender.retrievers import RETRIEVERS
 from recommender.scale import Scale
 from recommender.slate import REASON_TEXTS, SlateRequest
 from tests.recommender.small import (
@@ -299,7 +300,9 @@ def test_kinds_are_mixed_by_stage_and_only_where_rules_apply() -> None:
 
 def test_a_blend_of_other_sources_gives_way_to_equal_weights() -> None:
     engine = Engine(small_arrays(), Blend.prior(("popular",)), JOURNEY, ENGINE.model)
-    assert engine.blend.of("any", "awareness/live").tolist() == pytest.approx([1 / len(engine.sources)] * 11)
+    assert engine.blend.of("any", "awareness/live").tolist() == pytest.approx(
+        [1 / len(engine.sources)] * len(RETRIEVERS)
+    )
 
 
 def test_a_source_that_was_not_fitted_takes_no_part() -> None:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from features.events import DAY_US
 from recommender.contract import TOUCHES, Query, best, best_of_dense, summed
+from recommender.engine import UNPERSONAL
 from recommender.items import KINDS
 from recommender.retrievers import RETRIEVERS
 from tests.recommender.small import NOW, small_arrays, small_engine
 
 N_ITEMS = len(small_engine().items)
-PERSONAL = [retriever for retriever in RETRIEVERS if retriever.name != "popular"]
+PERSONAL = [retriever for retriever in RETRIEVERS if retriever.name not in UNPERSONAL]
 
 every_retriever = pytest.mark.parametrize("retriever", small_engine().retrievers, ids=lambda r: r.name)
 rows = st.integers(0, N_ITEMS - 1)

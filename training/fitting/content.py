@@ -90,6 +90,11 @@ def fit_content(items: Sequence[Description], popularity: FloatVector | None = N
     return {**_index(vectors), **_neighbours(vectors, [item.kind for item in items], appeal)}
 
 
+def text_rows(items: Sequence[Description]) -> sp.csr_array:
+    """TF-IDF of whole words, their stems and category paths, rows of length 1; shape (n_items, n_tokens)."""
+    return _whole_words(_vectors(items))
+
+
 def path_words(category: str) -> list[str]:
     """A category path as its prefixes ("/a", "/a/b") and its words, so that like-named branches meet too."""
     segments = [segment for part in category.split("/") if (segment := normalise(part).strip())]
@@ -181,6 +186,11 @@ def _index(vectors: Vectors) -> dict[str, NDArray[np.generic]]:
     }
 
 
+def _whole_words(vectors: Vectors) -> sp.csr_array:
+    """Rows without n-grams: between whole items stems do what those do for a short query, at a tenth of the cost."""
+    return _of_length_one(_columns_times(vectors.rows, ~_marked(vectors.token, GRAM)))
+
+
 def _is_common(vectors: Vectors) -> NDArray[np.bool_]:
     share = np.where(_marked(vectors.token, PATH), MAX_CATEGORY_SHARE, MAX_SHARE)
     is_common: NDArray[np.bool_] = vectors.df > np.maximum(share * vectors.rows.shape[0], MIN_COMMON)
@@ -189,9 +199,7 @@ def _is_common(vectors: Vectors) -> NDArray[np.bool_]:
 
 def _neighbours(vectors: Vectors, kind: Sequence[str], appeal: FloatVector) -> dict[str, NDArray[np.generic]]:
     """Most similar items of the same kind and of each other kind, most similar first."""
-    # Between whole items the stems do what n-grams do for a short query, at a tenth of the cost.
-    rows = _of_length_one(_columns_times(vectors.rows, ~_marked(vectors.token, GRAM)))
-    rows = _columns_times(rows, ~_is_common(vectors))
+    rows = _columns_times(_whole_words(vectors), ~_is_common(vectors))
     members = {name: np.flatnonzero(np.asarray(kind) == name).astype(np.int32) for name in sorted(set(kind))}
     quota = {True: N_NEIGHBOURS, False: N_OTHER_KIND}
     found = [_nearest(rows, members[a], members[b], appeal, quota[a == b]) for a in members for b in members]

@@ -39,6 +39,7 @@ RELATIONS: Final = (
     Relation("viewed_next", ("views", "carts", "buys"), ("views", "carts", "buys")),
     Relation("viewed_bought", ("views", "carts"), ("carts", "buys")),
     Relation("read_next", ("reads", "likes"), ("reads", "likes")),
+    Relation("read_bought", ("reads",), ("views", "carts", "buys")),
 )
 
 
