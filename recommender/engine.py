@@ -14,6 +14,7 @@ from recommender.bundle import open_bundle
 from recommender.compose import in_order, mixed
 from recommender.golden import check_golden
 from recommender.items import KINDS, Items
+from recommender.moves import Moves
 from recommender.overlay import NO_OVERLAY, CatalogOverlay
 from recommender.query import is_live, query_of
 from recommender.retrievers import RETRIEVERS
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 
 KNOWN_ARRAYS: Final[Mapping[str, ArraySpec]] = {
     **Items.arrays,
+    **Moves.arrays,
     **{name: spec for retriever in RETRIEVERS for name, spec in retriever.arrays.items()},
 }
-"""Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays."""
+"""Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays, and so are
+moves."""
 DOCUMENTS: Final = ("blend", "journey", "golden", "facts")
 UNPERSONAL: Final = frozenset({"popular"})
 MAX_SUPPRESSED: Final = 20
@@ -62,6 +65,8 @@ class Engine:
     retrievers : tuple of Retriever
         Those whose arrays the bundle holds.
     blend : Blend
+    moves : Moves
+        Without models where the bundle holds none.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Engine:
         )
         self.sources = sources_of(arrays)
         self.blend = blend if blend.sources == self.sources else Blend.uniform(self.sources)
+        self.moves = Moves(arrays)
         self._rules = rules or Rules()
         self._labels = tuple((source, REASON_TEXTS[source]) for source in self.sources)
         self._is_personal = np.array([source not in UNPERSONAL for source in self.sources], np.bool_)
@@ -94,7 +100,7 @@ class Engine:
         BundleCorrupt, BundleIncompatible
             As :func:`recommender.bundle.open_bundle`, or an answer differs.
         """
-        optional = frozenset(name for retriever in RETRIEVERS for name in retriever.arrays)
+        optional = frozenset(name for part in (Moves, *RETRIEVERS) for name in part.arrays)
         bundle = open_bundle(
             path,
             known=KNOWN_ARRAYS,
@@ -157,7 +163,8 @@ class Engine:
         contributions = pool.parts[chosen] * weights
         items = tuple(self._items(pool.item_idx[chosen], contributions, overlay))
         strategy = self._strategy(query, contributions)
-        return Slate(items, self._suppressed(held), standing, strategy, len(pool.item_idx))
+        moves = self.moves.of(state, standing, now) if request.with_moves else ()
+        return Slate(items, self._suppressed(held), standing, strategy, len(pool.item_idx), moves)
 
     def pool(self, state: Any, request: SlateRequest, now: int) -> tuple[Pool, str]:
         """Candidates of every source and the blend context: what blend learning starts from."""

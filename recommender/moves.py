@@ -18,7 +18,7 @@ from features.ids import key64
 from features.journey import STAGES
 from recommender.contract import ArraySpec
 from recommender.move_features import BASE, MOVE_FEATURES, REASON_OF, REASONS, Alive, MoveFeatures, has_intent
-from recommender.slate import Reason
+from recommender.slate import Move, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
 MOVES: Final = ("first_intent", "first_order", "review", "next_order", "lapse")
 MAX_LOGIT: Final = 30.0
 """Probabilities are kept within 1e-13 of certainty."""
-
-
-class Move(NamedTuple):
-    """One move; the weights of its reasons, the base among them, sum to the logit of the probability."""
-
-    move: str
-    horizon_days: int
-    probability: float
-    reasons: tuple[Reason, ...]
 
 
 class Term(NamedTuple):

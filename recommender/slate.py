@@ -19,7 +19,8 @@ class SlateRequest:
     """What a caller wants, in the shop's own ids.
 
     ``apply_rules`` off gives the bare ranking; ``unseen_only`` leaves out what the customer touched.
-    ``categories`` are path prefixes; ``candidates`` limits the answer to some items.
+    ``categories`` are path prefixes; ``candidates`` limits the answer to some items. ``with_moves`` asks for the
+    chances of the next moves as well.
     """
 
     placement: str = "home"
@@ -36,10 +37,11 @@ class SlateRequest:
     unseen_only: bool = False
     apply_rules: bool = True
     seed: int = 0
+    with_moves: bool = False
 
 
 class Reason(NamedTuple):
-    """One source's part in an item's score; the weights of an item's reasons sum to its score."""
+    """One part of a sum: of an item's score by source, or of a move's logit by what the customer did."""
 
     code: str
     text: str
@@ -61,6 +63,15 @@ class SlateItem(NamedTuple):
     reasons: tuple[Reason, ...]
 
 
+class Move(NamedTuple):
+    """The chance of one move within a horizon; the weights of its reasons, the base among them, sum to its logit."""
+
+    move: str
+    horizon_days: int
+    probability: float
+    reasons: tuple[Reason, ...]
+
+
 class Suppressed(NamedTuple):
     """An item that ranked high enough and was held back."""
 
@@ -73,7 +84,7 @@ class Slate:
     """The ordered answer, with where the customer stands and how it was made.
 
     ``strategy`` is what really happened: ``personal``, ``related`` (to the page, nothing is known of the
-    customer), ``popular`` or ``empty``.
+    customer), ``popular`` or ``empty``. ``moves`` is empty unless they were asked for.
     """
 
     items: tuple[SlateItem, ...]
@@ -81,6 +92,7 @@ class Slate:
     standing: Standing
     strategy: str
     n_candidates: int
+    moves: tuple[Move, ...] = ()
 
 
 REASON_TEXTS = {

@@ -19,6 +19,8 @@ from training.evaluate import Evaluation, evaluate
 from training.fit import Recipe, fit, left_out
 from training.load import Data
 from training.models import without_credentials
+from training.move_report import table_of_moves
+from training.moves import LearnedMoves, learn_moves
 from training.plots import figures_of
 from training.split import Windows, cases_of, states_of, windows_of
 from training.tune import Tuner, tune
@@ -73,6 +75,7 @@ class Fitted:
     recipe: Recipe
     evaluation: Evaluation | None
     left_out: tuple[str, ...]
+    moves: LearnedMoves
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,19 @@ def fit_all(data: Data, windows: Windows, learned: Learned, journey: Journey, sa
     evaluation, learned = _evaluated(data, windows, learned, journey, say, n=n)
     say("fit", 0.0)
     arrays = fit(data.material(data.until), learned.recipe)
-    engine = _engine(arrays, learned.blend(sources_of(arrays)), journey)
     say("fit", 1.0)
-    return Fitted(engine, arrays, learned.recipe, evaluation, left_out(arrays))
+    found = moves(data, journey, say, seed=learned.recipe.seed)
+    arrays |= found.arrays
+    engine = _engine(arrays, learned.blend(sources_of(arrays)), journey)
+    return Fitted(engine, arrays, learned.recipe, evaluation, left_out(arrays), found)
+
+
+def moves(data: Data, journey: Journey, say: Progress, *, seed: int) -> LearnedMoves:
+    """Learn the chances of the next moves, where the data carries them."""
+    say("moves", 0.0)
+    found = learn_moves(data, journey, seed=seed)
+    say("moves", 1.0)
+    return found
 
 
 def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes | None, say: Progress) -> Published:
@@ -174,9 +187,9 @@ def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes |
         bundle,
         params=_params(fitted.recipe),
         metrics=fitted.evaluation.headline() if fitted.evaluation else {},
-        tables={"evaluation": _table(fitted.evaluation)} if fitted.evaluation else {},
+        tables=_tables(fitted),
         figures=figures_of(fitted.evaluation, fitted.engine.blend) if fitted.evaluation else {},
-        tags={"left_out": ", ".join(fitted.left_out)},
+        tags={"left_out": ", ".join(fitted.left_out), "moves_left_out": "; ".join(fitted.moves.left_out)},
     )
     _leave_note(data.path, version, bundle, opened.model, registry)
     say("publish", 1.0)
@@ -220,6 +233,8 @@ def _facts(data: Data, fitted: Fitted) -> dict[str, Any]:
         "n_interactions": len(data.touches),
         "n_items": len(fitted.engine.items),
         "evaluation": fitted.evaluation.headline() if fitted.evaluation else {},
+        "moves": table_of_moves(fitted.moves.report),
+        "moves_left_out": list(fitted.moves.left_out),
     }
 
 
@@ -230,6 +245,12 @@ def _params(recipe: Recipe) -> dict[str, Any]:
         del flat[name]
         flat |= {f"{name}.{key}": value for key, value in values.items()}
     return flat
+
+
+def _tables(fitted: Fitted) -> dict[str, list[dict[str, Any]]]:
+    evaluation, moves_rows = fitted.evaluation, table_of_moves(fitted.moves.report)
+    tables = {"evaluation": _table(evaluation)} if evaluation else {}
+    return tables | ({"moves": moves_rows} if moves_rows else {})
 
 
 def _table(evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ The baselines know where a customer stands and for how long, and count what came
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -178,3 +178,18 @@ def _rates(cells: NDArray[np.int64], trial: Trial) -> FloatVector:
     return rate[cells[trial.test]]
 
 
+
+
+def table_of_moves(report: Iterable[MoveRow]) -> list[dict[str, Any]]:
+    """Rows as plain records: a column a figure, a log-loss a baseline."""
+    return [
+        {
+            **{name: getattr(row, name) for name in ("move", "stage", "horizon_days", "moments", "n", "base_rate")},
+            "log_loss": row.log_loss,
+            **{f"log_loss of {name}": value for name, value in row.log_losses.items()},
+            "brier_skill": row.brier_skill,
+            "ece": row.ece,
+            **dict(zip(("slope", "slope_low", "slope_high"), row.slope or (None, None, None), strict=True)),
+        }
+        for row in report
+    ]

@@ -6,6 +6,7 @@ just after something the customer did. Both are chosen by what was known at the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ class Moments(NamedTuple):
         return Moments(self.customer[idx], self.as_of[idx], self.is_visit[idx])
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """Cases with all that a model of moves sees.
 
     Attributes

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from training.evaluate import Evaluation, Row
     from training.job import Published
+    from training.move_report import MoveRow
     from training.registry import Version
+    from training.stages import MoveChance
 
 METRIC = "ndcg@10"
 MIN_CASES = 200
@@ -36,14 +38,15 @@ def report(published: Published) -> RenderableType:
     ]
     if fitted.left_out:
         lines.append(f"left out, because the data does not carry it: {', '.join(fitted.left_out)}")
+    moves = _moves(fitted.moves.report), *(Text(f"no move {why}") for why in fitted.moves.left_out)
     if fitted.evaluation is None:
         lines.append("not evaluated and not tuned: too few customers with a history in the last fifth of the time")
-        return Text("\n".join(lines))
+        return Group(Text("\n".join(lines)), *moves)
     span = f"{to_text(fitted.evaluation.start)} to {to_text(fitted.evaluation.end)}"
     lines.append(
         f"{METRIC} on {span}, full catalogue, bare ranking, 95 % bootstrap intervals; * fewer than {MIN_CASES} cases"
     )
-    return Group(Text("\n".join(lines)), _table(fitted.evaluation))
+    return Group(Text("\n".join(lines)), _table(fitted.evaluation), *moves)
 
 
 def listing(versions: Sequence[Version]) -> Table:
@@ -77,3 +80,26 @@ def _value(row: Row | None) -> str:
 
 def _delta(row: Row) -> str:
     return "" if row.delta is None else f"{row.delta.mean:+.3f} [{row.delta.low:+.3f}, {row.delta.high:+.3f}]"
+
+
+def chances(found: Sequence[MoveChance]) -> Table:
+    """Mean chance of each move, by the stage it starts from."""
+    table = Table("stage", "move", "within", "customers", "mean chance")
+    for row in found:
+        cells = (f"{row.horizon_days} days", f"{row.n_customers:,}", f"{row.probability:.1%}")
+        table.add_row(row.stage, row.move, *cells)
+    return table
+
+
+def _moves(report: Sequence[MoveRow]) -> RenderableType:
+    """How the moves did on later customers, beside the best baseline of each."""
+    rows = [row for row in report if row.moments == "all"]
+    if not rows:
+        return Text("no moves were learned")
+    table = Table("move", "from", "days", "n", "rate", "log-loss", "best baseline", "Brier skill", "ECE", "slope")
+    for row in rows:
+        name, best = min(row.log_losses.items(), key=lambda item: item[1])
+        slope = "" if row.slope is None else "{:.2f} [{:.2f}, {:.2f}]".format(*row.slope)
+        figures = (f"{row.base_rate:.4f}", f"{row.log_loss:.4f}", f"{name} {best:.4f}", f"{row.brier_skill:.3f}")
+        table.add_row(row.move, row.stage, str(row.horizon_days), f"{row.n:,}", *figures, f"{row.ece:.3f}", slope)
+    return table
