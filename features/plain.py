@@ -76,7 +76,7 @@ class PlainFeatures:
             age = min(max(today - record[0], 0), MAX_WEIGHT_AGE)
             for i, column, most, weights in self._day_sums:
                 if count := record[column]:
-                    sums[i] += (count if count < most else most) * weights[age]
+                    sums[i] += min(count, most) * weights[age]
         for i, _, _, _ in self._day_sums:
             values[i] = sums[i] / ONE
 

@@ -100,7 +100,7 @@ class Engine:
         BundleCorrupt, BundleIncompatible
             As :func:`recommender.bundle.open_bundle`, or an answer differs.
         """
-        optional = frozenset(name for part in (Moves, *RETRIEVERS) for name in part.arrays)
+        optional = frozenset(Moves.arrays).union(*(retriever.arrays for retriever in RETRIEVERS))
         bundle = open_bundle(
             path,
             known=KNOWN_ARRAYS,

@@ -67,7 +67,10 @@ REASONS: Final[tuple[ReasonOf, ...]] = (
     _deeds("reads", "Content they read", ("read",), ("read_h7d", "read_h30d", "n_read", "last_read_age_days")),
     _deeds("likes", "Items they liked, shared or followed", ("like",), ("n_like",)),
     _deeds(
-        "carts", "What they put in the cart", ("cart",), ("cart_h1d", "cart_h7d", "cart_h30d", "n_cart", "last_cart_age_days")
+        "carts",
+        "What they put in the cart",
+        ("cart",),
+        ("cart_h1d", "cart_h7d", "cart_h30d", "n_cart", "last_cart_age_days"),
     ),
     _deeds("checkouts", "Checkouts they began", ("checkout",), ("n_checkout", "last_checkout_age_days")),
     _deeds(
@@ -86,14 +89,12 @@ REASONS: Final[tuple[ReasonOf, ...]] = (
     ReasonOf("delivery", "When their order arrived", ("fulfilled_age_days",), ("fulfilled",)),
     _deeds("visits", "Days on which they came", ("touch",), ("active_7d", "active_30d", "active_90d", "active_ever")),
     ReasonOf("silence", "How long nothing was heard of them", ("last_touch_age_days",)),
-    ReasonOf("tenure", "How long they have been known", ("first_touch_age_days",)),
-    ReasonOf("in_stage", "How long they have been in this stage", ("in_stage_days",)),
     ReasonOf("clock", "Time of day and day of the week", ("hour", "weekday")),
 )
 """Every reason but ``BASE``."""
 
 MOVE_FEATURES: Final = tuple(name for reason in REASONS for name in reason.features)
-OWN: Final = ("p_alive", "order_rate", "fulfilled_age_days", "in_stage_days")
+OWN: Final = ("p_alive", "order_rate", "fulfilled_age_days")
 """Features that :func:`features.vector.vectors` has not."""
 REASON_OF: Final[Mapping[str, ReasonOf]] = {name: reason for reason in REASONS for name in reason.features}
 
@@ -145,17 +146,17 @@ class MoveFeatures:
         self._needs_own = not set(OWN).isdisjoint(names)
         self._model = model
 
-    def __call__(self, state: Any, now: int, since: int | None) -> list[float]:
+    def __call__(self, state: Any, now: int) -> list[float]:
         """Values in the order of the names."""
         values = self._plain(state, now)
         if self._needs_own:
-            values += self._own(state, now, since)
+            values += self._own(state, now)
         return [values[i] for i in self._order]
 
-    def _own(self, state: Any, now: int, since: int | None) -> tuple[float, float, float, float]:
+    def _own(self, state: Any, now: int) -> tuple[float, float, float]:
         n, first, last = purchase_days(state.days)
         p_alive, rate = _alive_of_one(n, last - first, now // DAY_US - first, self._model) if n else (0.0, 0.0)
-        return p_alive, rate, age_days(state.last_fulfilled, now), 0.0 if since is None else age_days(since, now)
+        return p_alive, rate, age_days(state.last_fulfilled, now)
 
 
 def _alive_of_one(n_days: int, last: int, age: int, model: Alive) -> tuple[float, float]:
@@ -171,33 +172,30 @@ def has_intent(evidence: Sequence[tuple[int, ...]], since: int | None) -> bool:
     return since is not None and any(at >= since and intent for at, _, intent in evidence)
 
 
-def features_of(table: StateTable, now: LongVector, since: LongVector, model: Alive) -> Floats:
+def features_of(table: StateTable, now: LongVector, model: Alive) -> Floats:
     """Features of many customers, float64, shape (n, len(MOVE_FEATURES)).
 
     Parameters
     ----------
-    now, since : int64, shape (n,)
-        Moments, and when the stage began; ``NEVER`` where that is not known.
+    now : int64, shape (n,)
+        Moments, microseconds.
     """
     known = vectors(table, now)
-    own = dict(zip(OWN, _own(table, now, since, model), strict=True))
+    own = dict(zip(OWN, _own(table, now, model), strict=True))
     columns = [own[name] if name in own else known[:, FEATURE_NAMES.index(name)] for name in MOVE_FEATURES]
     return np.column_stack(columns) if len(table) else np.empty((0, len(MOVE_FEATURES)))
 
 
-def _own(table: StateTable, now: LongVector, since: LongVector, model: Alive) -> list[Floats]:
+def _own(table: StateTable, now: LongVector, model: Alive) -> list[Floats]:
     days = FlatRecords.of(table, "days")
     bought = days.where(days["buy"] > 0)
     n, first, last = bought.count(), bought.first(bought["day"]), bought.last(bought["day"])
     age = np.where(n > 0, np.maximum(now // DAY_US - first, last - first), 0)
     p_alive = alive(n, last - first, age, model)
     rate = np.where(n > 0, order_rate(n, age, p_alive, model), 0.0)
-    return [p_alive, rate, _age_days(table.extreme("last_fulfilled"), now), np.where(since == NEVER, 0.0, _since(since, now))]
-
-
-def _since(at: LongVector, now: LongVector) -> Floats:
-    return np.clip(now - np.maximum(at, 0), 0, int(MAX_AGE_DAYS) * DAY_US) / DAY_US
+    return [p_alive, rate, _age_days(table.extreme("last_fulfilled"), now)]
 
 
 def _age_days(at: LongVector, now: LongVector) -> Floats:
-    return np.where(at == NEVER, MAX_AGE_DAYS, _since(at, now))
+    since = np.clip(now - np.maximum(at, 0), 0, int(MAX_AGE_DAYS) * DAY_US) / DAY_US
+    return np.where(at == NEVER, MAX_AGE_DAYS, since)

@@ -63,7 +63,8 @@ class MoveModel(NamedTuple):
         logit = np.full(len(features), self.base)
         for term in self.terms:
             logit += term.of_many(features[:, MOVE_FEATURES.index(term.feature)])
-        return np.clip(logit, -MAX_LOGIT, MAX_LOGIT)
+        kept: NDArray[np.float64] = np.clip(logit, -MAX_LOGIT, MAX_LOGIT)
+        return kept
 
 
 class Moves:
@@ -121,7 +122,7 @@ class _Scorer:
         open_models = [(m, groups) for m, groups in self._models if _is_open(m.move, state, standing)]
         if not open_models:
             return ()
-        x = self._features(state, now, standing.since)
+        x = self._features(state, now)
         return tuple(_scored(model, groups, x) for model, groups in open_models)
 
 

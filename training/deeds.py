@@ -70,7 +70,7 @@ class Deeds(NamedTuple):
 
 
 def read_deeds(lines: ir.Table, schema: Schema) -> Deeds:
-    """Events of customers that belong to any of ``SIGNALS``; late ones and the further lines of an event do not count."""
+    """Events of customers that belong to any of ``SIGNALS``, less late ones and the further lines of an event."""
     known = lines.filter(~lines.late, lines.customer_id.notnull(), lines.line_no == 0)
     flags = {name: holds(known, schema.signals[name]) for name in SIGNALS}
     flagged = known.select("customer_id", at=microseconds(known.occurred_at), **flags)
@@ -87,7 +87,13 @@ def read_deeds(lines: ir.Table, schema: Schema) -> Deeds:
 
 def _places(of: LongVector, at: LongVector, customer: LongVector, as_of: LongVector) -> LongVector:
     """For each case how many rows, sorted by customer and time, come before its customer and moment."""
-    order = np.lexsort((np.append(np.ones(len(of), np.int8), np.zeros(len(as_of), np.int8)), np.append(at, as_of), np.append(of, customer)))
+    order = np.lexsort(
+        (
+            np.append(np.ones(len(of), np.int8), np.zeros(len(as_of), np.int8)),
+            np.append(at, as_of),
+            np.append(of, customer),
+        )
+    )
     is_row = order < len(of)
     place = np.empty(len(as_of), np.int64)
     place[order[~is_row] - len(of)] = np.cumsum(is_row)[~is_row]

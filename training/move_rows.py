@@ -141,6 +141,6 @@ def rows_of(data: Data, deeds: Deeds, moments: Moments, journey: Journey, model:
         np.array([s.at_risk or s.phase == "delivered" for s in standings], np.uint8),
         since,
         np.array([has_intent(fact.evidence, s.since) for (fact, _), s in zip(facts, standings, strict=True)], np.bool_),
-        features_of(table, moments.as_of, since, model),
+        features_of(table, moments.as_of, model),
         {name: deeds.next_at(name, moments.customer, moments.as_of) for name in SIGNALS},
     )

@@ -17,8 +17,6 @@ from training.move_report import MoveRow, Trial, evaluate_moves
 from training.move_rows import Rows, draw_moments, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from features.journey import Journey, Stage
@@ -104,8 +102,11 @@ def learn_moves(data: Data, journey: Journey, *, seed: int = 0) -> LearnedMoves:
 
 
 class Span(NamedTuple):
-    """Times of one horizon, microseconds: training moments in ``[start, train_end)``, those of the report in
-    ``[test, end)``; what follows the training moments is over at ``test``, what follows the report's by ``end + horizon``."""
+    """How the history is cut for one horizon, microseconds.
+
+    Training moments lie in ``[start, train_end)``, those of the report in ``[test, end)``. What follows the first
+    is over at ``test``, what follows the second at ``end`` plus the horizon: the end of the history.
+    """
 
     start: int
     train_end: int

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from features.journey import FACTS, STAGES
-from features.state_table import NEVER
 from recommender.move_features import features_of, has_intent
 from training.picks import check_moments, everyone
 from training.split import states_of
@@ -71,8 +70,7 @@ def move_chances(data: Data, engine: Engine) -> list[MoveChance]:
     table = states_of(data, audience.customer_ids, now, engine.journey.schema)
     facts = list(table.each(FACTS))
     standings = [engine.journey.stage_of(fact, data.until) for fact in facts]
-    since = np.array([NEVER if s.since is None else s.since for s in standings], np.int64)
-    features = features_of(table, now, since, engine.moves.alive)
+    features = features_of(table, now, engine.moves.alive)
     had_intent = np.array([has_intent(f.evidence, s.since) for f, s in zip(facts, standings, strict=True)], np.bool_)
     stage = np.array([s.stage for s in standings], object)
     found = []

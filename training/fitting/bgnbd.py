@@ -58,7 +58,13 @@ def fit_bgnbd(histories: Histories, *, ridge: float = 0.0) -> BgNbd:
         parameters = Alive(*np.exp(logs).tolist())
         return float(-(counts @ log_likelihoods(unit, parameters)) / n + ridge * (logs @ logs))
 
-    found = minimize(loss, np.log(START), method="L-BFGS-B", bounds=[(-BOUND, BOUND)] * len(START), options={"ftol": 1e-13, "gtol": 1e-9})
+    found = minimize(
+        loss,
+        np.log(START),
+        method="L-BFGS-B",
+        bounds=[(-BOUND, BOUND)] * len(START),
+        options={"ftol": 1e-13, "gtol": 1e-9},
+    )
     r, alpha, a, b = np.exp(found.x).tolist()
     parameters = Alive(r, alpha * scale, a, b)
     return BgNbd(parameters, float(counts @ log_likelihoods(few, parameters)))
@@ -71,7 +77,8 @@ def log_likelihoods(histories: Histories, parameters: Alive) -> FloatVector:
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha) - betaln(a, b)
     stays = betaln(a, b + x) - (r + x) * np.log(alpha + age)
     leaves = betaln(a + 1, b + np.maximum(x, 1) - 1) - (r + x) * np.log(alpha + t_x)
-    return common + np.where(x > 0, np.logaddexp(stays, leaves), stays)
+    found: FloatVector = common + np.where(x > 0, np.logaddexp(stays, leaves), stays)
+    return found
 
 
 def p_alive(histories: Histories, parameters: Alive) -> FloatVector:
@@ -86,4 +93,5 @@ def expected_purchases(histories: Histories, parameters: Alive, ahead: float) ->
     r, alpha, a, b = parameters
     fall = ((alpha + age) / (alpha + age + ahead)) ** (r + x)
     series = hyp2f1(r + x, b + x, a + b + x - 1, ahead / (alpha + age + ahead))
-    return (a + b + x - 1) / (a - 1) * (1 - fall * series) * p_alive(histories, parameters)
+    found: FloatVector = (a + b + x - 1) / (a - 1) * (1 - fall * series) * p_alive(histories, parameters)
+    return found

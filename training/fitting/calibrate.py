@@ -51,17 +51,15 @@ def fit_line(logit: NDArray[np.float64], y: NDArray[np.bool_], *, prior_sd: floa
         gradient = x.T @ (p - y) + penalty * (at - [1.0, 0.0])
         hessian = (x * (p * (1 - p))[:, None]).T @ x + np.diag(penalty + 1e-9)
         step, share = np.linalg.solve(hessian, gradient), 1.0
-        while (found := _loss(x, y, at - share * step, penalty)) > loss and share > 1e-6:  # noqa: PLR2004 - halving
+        while (found := _loss(x, y, at - share * step, penalty)) > loss and share > 1e-6:
             share /= 2
-        at, done, loss = at - share * step, loss - found < 1e-10 * max(1.0, loss), found  # noqa: PLR2004 - tolerance
+        at, done, loss = at - share * step, loss - found < 1e-10 * max(1.0, loss), found
         if done:
             break
     slope_se = float(np.sqrt(np.linalg.inv(hessian)[0, 0]))
     return Line(float(at[0]), float(at[1]), slope_se)
 
 
-def _loss(
-    x: NDArray[np.float64], y: NDArray[np.bool_], at: NDArray[np.float64], penalty: NDArray[np.float64]
-) -> float:
+def _loss(x: NDArray[np.float64], y: NDArray[np.bool_], at: NDArray[np.float64], penalty: NDArray[np.float64]) -> float:
     z = x @ at
     return float(np.sum(np.logaddexp(0.0, z) - y * z) + 0.5 * penalty @ (at - [1.0, 0.0]) ** 2)

@@ -25,12 +25,10 @@ MIN_SLOPE: Final = 0.1
 FREE: Final = frozenset(
     {
         *("purchase_overdue_ratio", "mean_purchase_gap_days", "last_order_age_days", "return_share", "n_support"),
-        *("last_support_age_days", "fulfilled_age_days", "first_touch_age_days", "in_stage_days", "hour", "weekday"),
+        *("last_support_age_days", "fulfilled_age_days", "hour", "weekday"),
     }
 )
 """Features that may raise a chance here and lower it there; of the others, more and later deeds only favour a move."""
-CLOCK: Final = ("tenure", "in_stage", "clock")
-"""Reasons that everybody has something of; they are measured from the mean."""
 
 
 class Target(NamedTuple):
@@ -87,6 +85,6 @@ def _signs(target: Target) -> list[int]:
 def _start(name: str, additive: Additive, place: int, x: FloatMatrix) -> float:
     """The value that a feature's contributions are measured from."""
     shape, code = additive.shapes[place], REASON_OF[name].code
-    if code in CLOCK:
+    if code == "clock":
         return float(shape(x[:, place]).mean())
     return shape.of_one(0.0 if code == "silence" else value_of_nobody(name))

@@ -72,7 +72,12 @@ class Additive(NamedTuple):
 
 
 def fit_stumps(
-    x: FloatMatrix, y: NDArray[np.bool_], later: tuple[FloatMatrix, NDArray[np.bool_]], signs: Sequence[int], *, seed: int
+    x: FloatMatrix,
+    y: NDArray[np.bool_],
+    later: tuple[FloatMatrix, NDArray[np.bool_]],
+    signs: Sequence[int],
+    *,
+    seed: int,
 ) -> Additive:
     """Boost stumps on one slice of time until they no longer help on a later one.
 
