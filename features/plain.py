@@ -58,27 +58,29 @@ class PlainFeatures:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self._day_sums = [(i, *_day_sum(name)) for i, name in enumerate(names) if name in _DAY_FEATURE]
-        self._getters = [(i, _getter(name)) for i, name in enumerate(names) if name not in _DAY_FEATURE]
+        self._day_sums = _by_source(self.names)
+        self._purchases = [(i, _OF_PURCHASES[name]) for i, name in enumerate(names) if name in _OF_PURCHASES]
+        known = (*_DAY_FEATURE, *_OF_PURCHASES)
+        self._getters = [(i, _getter(name)) for i, name in enumerate(names) if name not in known]
 
     def __call__(self, state: Any, now: int) -> list[float]:
         """Values at a moment, microseconds; a state of any journey's schema."""
         values = [0.0] * len(self.names)
         for i, get in self._getters:
             values[i] = get(state, now)
+        if self._purchases:
+            bought, today = purchase_days(state.days), now // DAY_US
+            for i, of_purchases in self._purchases:
+                values[i] = of_purchases(*bought, today)
         if self._day_sums:
             self._add_days(values, state.days, now // DAY_US)
         return values
 
     def _add_days(self, values: list[float], days: Sequence[tuple[int, ...]], today: int) -> None:
-        sums = [0] * len(values)
-        for record in days:
-            age = min(max(today - record[0], 0), MAX_WEIGHT_AGE)
-            for i, column, most, weights in self._day_sums:
-                if count := record[column]:
-                    sums[i] += min(count, most) * weights[age]
-        for i, _, _, _ in self._day_sums:
-            values[i] = sums[i] / ONE
+        for column, most, weighted in self._day_sums:
+            counts = [(min(max(today - r[0], 0), MAX_WEIGHT_AGE), min(r[column], most)) for r in days if r[column]]
+            for i, weights in weighted:
+                values[i] = sum([weights[age] * count for age, count in counts]) / ONE
 
 
 def purchase_days(days: Sequence[tuple[int, ...]]) -> tuple[int, int, int]:
@@ -94,15 +96,24 @@ def age_days(at: int | None, now: int) -> float:
     return min(max(now - max(at, 0), 0), _MAX_AGE_US) / DAY_US
 
 
-def _day_sum(name: str) -> tuple[int, int, list[int]]:
-    """Column of a day record, the most that counts of it, and the weight of each age."""
-    source, weight = _DAY_FEATURE[name]
-    weights = DAY_WEIGHTS[:, DAY_WEIGHT_NAMES.index(weight)].tolist()
-    return (_COLUMN["touch"], 1, weights) if source == "active" else (_COLUMN[source], 1 << 62, weights)
+def _by_source(names: Sequence[str]) -> list[tuple[int, int, list[tuple[int, list[int]]]]]:
+    """For each source: its column of a day record, the most that counts of it, and places with weights by age."""
+    found: dict[str, list[tuple[int, list[int]]]] = {}
+    for i, name in enumerate(names):
+        if name in _DAY_FEATURE:
+            source, weight = _DAY_FEATURE[name]
+            weights = DAY_WEIGHTS[:, DAY_WEIGHT_NAMES.index(weight)].tolist()
+            found.setdefault(source, []).append((i, weights))
+    return [
+        (_COLUMN["touch"], 1, weighted) if source == "active" else (_COLUMN[source], 1 << 62, weighted)
+        for source, weighted in found.items()
+    ]
 
 
 def _getter(name: str) -> Getter:
-    return _FIXED.get(name) or _age(name.removesuffix("_age_days")) if name not in COUNTS else _count(name)
+    if name in _FIXED:
+        return _FIXED[name]
+    return _count(name) if name in COUNTS else _age(name.removesuffix("_age_days"))
 
 
 def _age(field: str) -> Getter:
@@ -115,14 +126,12 @@ def _count(field: str) -> Getter:
     return lambda state, _now: float(getattr(state, field))
 
 
-def _mean_gap(state: Any, _now: int) -> float:
-    n, first, last = purchase_days(state.days)
+def _mean_gap(n: int, first: int, last: int, _today: int) -> float:
     return _ratio(last - first, n - 1, MAX_AGE_DAYS)
 
 
-def _overdue(state: Any, now: int) -> float:
-    n, first, last = purchase_days(state.days)
-    return _ratio(max(now // DAY_US - last, 0) * (n - 1), last - first if n > 1 else 0, MAX_RATIO)
+def _overdue(n: int, first: int, last: int, today: int) -> float:
+    return _ratio(max(today - last, 0) * (n - 1), last - first if n > 1 else 0, MAX_RATIO)
 
 
 def _ratio(part: int, whole: int, cap: float) -> float:
@@ -130,10 +139,12 @@ def _ratio(part: int, whole: int, cap: float) -> float:
     return min(max(part / whole, 0.0), cap) if whole > 0 else 0.0
 
 
-_FIXED: Final[dict[str, Getter]] = {
-    "purchase_days": lambda state, _now: float(purchase_days(state.days)[0]),
+_OF_PURCHASES: Final = {
+    "purchase_days": lambda n, _first, _last, _today: float(n),
     "mean_purchase_gap_days": _mean_gap,
     "purchase_overdue_ratio": _overdue,
+}
+_FIXED: Final[dict[str, Getter]] = {
     "mean_order": lambda state, _now: _ratio(state.spend, state.n_buy, float("inf")),
     "return_share": lambda state, _now: _ratio(state.returned, state.spend, 1.0),
     "hour": lambda _state, now: float(now // HOUR_US % 24),

@@ -165,6 +165,8 @@ _FEATURE_OF: Final = {key64(name): name for name in MOVE_FEATURES}
 
 def _read(arrays: Arrays) -> tuple[tuple[MoveModel, ...], Alive]:
     column = {name.removeprefix("moves."): arrays[name].tolist() for name in Moves.arrays}
+    _check_offsets(column["terms_at"], len(column["move"]), len(column["feature"]))
+    _check_offsets(column["steps_at"], len(column["feature"]), len(column["upper"]))
     models = []
     for i in range(len(column["move"])):
         first, last = column["terms_at"][i], column["terms_at"][i + 1]
@@ -181,6 +183,11 @@ def _read(arrays: Arrays) -> tuple[tuple[MoveModel, ...], Alive]:
     if min(alive) <= 0:
         raise ValueError("parameters of orders above 0")
     return tuple(sorted(models, key=lambda model: MOVES.index(model.move))), alive
+
+
+def _check_offsets(at: list[int], n: int, end: int) -> None:
+    if len(at) != n + 1 or at[0] != 0 or at[-1] != end or at != sorted(at):
+        raise ValueError(f"{n} spans over {end}")
 
 
 def _term(column: Mapping[str, list[Any]], j: int) -> Term:

@@ -23,12 +23,11 @@ MAX_FEATURES: Final = 14
 """A model keeps the features that move its logit most: fewer to compute at each request, fewer to explain."""
 MIN_SLOPE: Final = 0.1
 FREE: Final = frozenset(
-    {
-        *("purchase_overdue_ratio", "mean_purchase_gap_days", "last_order_age_days", "return_share", "n_support"),
-        *("last_support_age_days", "fulfilled_age_days", "hour", "weekday"),
-    }
+    ("purchase_overdue_ratio", "mean_purchase_gap_days", "last_order_age_days", "fulfilled_age_days", "hour", "weekday")
 )
 """Features that may raise a chance here and lower it there; of the others, more and later deeds only favour a move."""
+TROUBLES: Final = frozenset(("return_share", "n_support", "last_support_age_days"))
+"""May speak for or against a move that is something done; against one that is nothing done, as any sign of life."""
 
 
 class Target(NamedTuple):
@@ -79,7 +78,8 @@ def _columns(additive: Additive, x: FloatMatrix) -> list[int]:
 def _signs(target: Target) -> list[int]:
     """1 where the chance may only rise with a feature, -1 only fall, 0 either."""
     toward = -1 if target.is_absence else 1
-    return [0 if name in FREE else -toward if name.endswith("_age_days") else toward for name in MOVE_FEATURES]
+    free = FREE if target.is_absence else FREE | TROUBLES
+    return [0 if name in free else -toward if name.endswith("_age_days") else toward for name in MOVE_FEATURES]
 
 
 def _start(name: str, additive: Additive, place: int, x: FloatMatrix) -> float:
