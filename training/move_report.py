@@ -78,7 +78,12 @@ class MoveRow(NamedTuple):
     @property
     def is_better(self) -> bool:
         """Whether the log-loss is below that of every baseline."""
-        return self.log_loss < min(self.log_losses.values())
+        return self.log_loss < self.log_losses[self.best_baseline]
+
+    @property
+    def best_baseline(self) -> str:
+        """Name of the baseline with the least log-loss."""
+        return min(self.log_losses, key=lambda name: self.log_losses[name])
 
 
 class Trial(NamedTuple):

@@ -73,7 +73,7 @@ def learn_moves(data: Data, journey: Journey, *, seed: int = 0) -> LearnedMoves:
     """Learn every move that the data carries, strictly before ``data.until``.
 
     A move's model is first fitted on moments whose horizon ends before the report's moments begin. Where it beats
-    the base rate on these, it is fitted anew on all moments whose horizon ends before ``data.until``.
+    every baseline on these, it is fitted anew on all moments whose horizon ends before ``data.until``.
     """
     deeds = read_deeds(data.lines, journey.schema)
     start = int(deeds.at.min(initial=data.until))
@@ -156,8 +156,8 @@ def _learn(rows: Rows, target: Target, span: Span, seed: int) -> tuple[Trial, Mo
         return "what is learned earlier does not hold later"
     trial = Trial(judged, train, test, y)
     figures = evaluate_moves(rows, [trial])[0]
-    if figures.log_loss >= figures.log_losses["base rate"] or figures.brier_skill <= 0:
-        return f"no better than the base rate on {figures.n:,} later customers"
+    if not figures.is_better or figures.brier_skill <= 0:
+        return f"no better than {figures.best_baseline} on {figures.n:,} later customers"
     return trial, final
 
 

@@ -98,7 +98,7 @@ def _moves(report: Sequence[MoveRow]) -> RenderableType:
         return Text("no moves were learned")
     table = Table("move", "from", "days", "n", "rate", "log-loss", "best baseline", "Brier skill", "ECE", "slope")
     for row in rows:
-        name, best = min(row.log_losses.items(), key=lambda item: item[1])
+        name, best = row.best_baseline, row.log_losses[row.best_baseline]
         slope = "" if row.slope is None else "{:.2f} [{:.2f}, {:.2f}]".format(*row.slope)
         figures = (f"{row.base_rate:.4f}", f"{row.log_loss:.4f}", f"{name} {best:.4f}", f"{row.brier_skill:.3f}")
         table.add_row(row.move, row.stage, str(row.horizon_days), f"{row.n:,}", *figures, f"{row.ece:.3f}", slope)
