@@ -108,17 +108,24 @@ def check(directory: DataDir) -> None:
 
 @app.command()
 def stages(directory: DataDir, as_of: Moment = None) -> None:
-    """Count how many customers stand where.
+    """Count how many customers stand where and, with a model at hand, the chances of their next moves.
 
     Example: `rihla stages shop --as-of 2026-03-01`
     """
     from features.journey import Journey
     from training.load import Data
-    from training.stages import stage_counts
+    from training.models import open_model
+    from training.report import chances
+    from training.stages import move_chances, stage_counts
 
+    found = []
     with _clear_errors():
         settings = load_settings()
-        counts = stage_counts(Data(directory, _moment(as_of, "--as-of")), Journey.load(settings.journey))
+        data = Data(directory, _moment(as_of, "--as-of"))
+        counts = stage_counts(data, Journey.load(settings.journey))
+        if (directory / "model.json").is_file():
+            engine = open_model(directory, None, _registry(settings), verify_key=_public(settings))
+            found = move_chances(data, engine) if engine.model.until <= data.until else []
     table = Table("stage", "customers", "share")
     for stage, n in counts.by_stage.items():
         table.add_row(stage, f"{n:,}", f"{n / max(1, counts.n_customers):.1%}")
@@ -126,6 +133,8 @@ def stages(directory: DataDir, as_of: Moment = None) -> None:
         table.add_row(f"  of transaction: {phase}", f"{n:,}", "")
     table.add_row("  of retention: at risk", f"{counts.n_at_risk:,}", "")
     say.print(table)
+    if found:
+        say.print(chances(found))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from recommender.candidates import Facts, feature_names
 from recommender.compose import in_order, mixed
 from recommender.golden import check_golden
 from recommender.items import KINDS, Items
+from recommender.moves import Moves
 from recommender.overlay import NO_OVERLAY, CatalogOverlay
 from recommender.query import is_live, query_of
 from recommender.ranker import Ranker
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
 
 KNOWN_ARRAYS: Final[Mapping[str, ArraySpec]] = {
     **Items.arrays,
+    **Moves.arrays,
     **{name: spec for retriever in RETRIEVERS for name, spec in retriever.arrays.items()},
     **Facts.arrays,
     **Ranker.arrays,
     **Scale.arrays,
 }
-"""Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays."""
+"""Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays, and so are
+moves."""
 DOCUMENTS: Final = ("blend", "journey", "golden", "facts")
 UNPERSONAL: Final = frozenset({"popular", "trending", "fresh"})
 MAX_SUPPRESSED: Final = 20
@@ -75,6 +78,8 @@ class Engine:
     blend : Blend
     ranker : Ranker or None
     scale : Scale
+    moves : Moves
+        Without models where the bundle holds none.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class Engine:
         )
         self.sources = sources_of(arrays)
         self.blend = blend if blend.sources == self.sources else Blend.uniform(self.sources)
+        self.moves = Moves(arrays)
         self._rules = rules or Rules()
         is_ranked = is_ranked and blend.sources == self.sources and Ranker.fits(arrays, self.sources)
         self.ranker = Ranker(arrays, self.items, self.sources) if is_ranked else None
@@ -198,7 +204,8 @@ class Engine:
         chosen = free[self._ordered(ranking.item_idx[free], ranking.score[free], request, standing)]
         items = tuple(self._items(ranking, chosen, overlay))
         strategy = self._strategy(query, ranking.parts[chosen])
-        return Slate(items, self._suppressed(held), standing, strategy, len(ranking.item_idx))
+        moves = self.moves.of(state, standing, now) if request.with_moves else ()
+        return Slate(items, self._suppressed(held), standing, strategy, len(ranking.item_idx), moves)
 
     def related(self, item_idx: int, n: int, kinds: tuple[str, ...] = KINDS) -> Slate:
         """What goes with one item, whoever looks at it."""

@@ -21,7 +21,8 @@ class SlateRequest:
     """What a caller wants, in the shop's own ids.
 
     ``apply_rules`` off gives the bare ranking; ``unseen_only`` leaves out what the customer touched.
-    ``categories`` are path prefixes; ``candidates`` limits the answer to some items.
+    ``categories`` are path prefixes; ``candidates`` limits the answer to some items. ``with_moves`` asks for the
+    chances of the next moves as well.
     """
 
     placement: str = "home"
@@ -38,10 +39,11 @@ class SlateRequest:
     unseen_only: bool = False
     apply_rules: bool = True
     seed: int = 0
+    with_moves: bool = False
 
 
 class Reason(NamedTuple):
-    """One source's part in an item's score; the weights of an item's reasons sum to its score."""
+    """One part of a sum: of an item's score by source, or of a move's logit by what the customer did."""
 
     code: str
     text: str
@@ -66,6 +68,15 @@ class SlateItem(NamedTuple):
     reasons: tuple[Reason, ...]
 
 
+class Move(NamedTuple):
+    """The chance of one move within a horizon; the weights of its reasons, the base among them, sum to its logit."""
+
+    move: str
+    horizon_days: int
+    probability: float
+    reasons: tuple[Reason, ...]
+
+
 class Suppressed(NamedTuple):
     """An item that ranked high enough and was held back."""
 
@@ -78,7 +89,7 @@ class Slate:
     """The ordered answer, with where the customer stands and how it was made.
 
     ``strategy`` is what really happened: ``personal``, ``related`` (to the page, nothing is known of the
-    customer), ``popular`` or ``empty``.
+    customer), ``popular`` or ``empty``. ``moves`` is empty unless they were asked for.
     """
 
     items: tuple[SlateItem, ...]
@@ -86,6 +97,7 @@ class Slate:
     standing: Standing
     strategy: str
     n_candidates: int
+    moves: tuple[Move, ...] = ()
 
 
 REASON_TEXTS = {
@@ -108,7 +120,6 @@ REASON_TEXTS = {
     "due": "It may be time for it again",
     "taste": "From what you usually look at",
     "price": "In your price range",
-    "fresh": "New here",
     "converts": "Those who look at it often take it",
     "kind": "The kind of thing that helps now",
     "stage": "Fits where you are on your way",

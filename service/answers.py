@@ -10,8 +10,10 @@ import msgspec
 from service.clock import moment_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from features.journey import Journey, Standing
-    from recommender.slate import Slate, SlateItem
+    from recommender.slate import Move, Slate, SlateItem
     from service.serving import Serving
 
 encode: Final = msgspec.json.Encoder().encode
@@ -52,7 +54,7 @@ def slate_answer(made: Made, items: object, serving: Serving, explain: str) -> d
         "slate_id": made.slate_id,
         "generated_at": moment_of(made.generated_at),
         "expires_at": moment_of(made.expires_at),
-        "stage": stage_answer(slate.standing, serving.engine.journey),
+        "stage": stage_answer(slate.standing, serving.engine.journey, slate.moves),
         "items": items,
         "served_by": served_by(made, serving),
     }
@@ -66,14 +68,24 @@ def items_answer(slate: Slate, serving: Serving, explain: str) -> list[dict[str,
     return [_item(item, serving, explain) for item in slate.items]
 
 
-def stage_answer(standing: Standing, journey: Journey) -> dict[str, Any]:
-    """Where a customer stands."""
+def stage_answer(standing: Standing, journey: Journey, moves: Sequence[Move]) -> dict[str, Any]:
+    """Where a customer stands, and the chances of what may come next."""
     return {
         "name": standing.stage,
         "phase": standing.phase,
         "at_risk": standing.at_risk,
         "definition_version": journey.version,
         "since": None if standing.since is None else moment_of(standing.since),
+        "moves": [_move(move) for move in moves],
+    }
+
+
+def _move(move: Move) -> dict[str, Any]:
+    return {
+        "move": move.move,
+        "horizon_days": move.horizon_days,
+        "probability": move.probability,
+        "reasons": [reason._asdict() for reason in move.reasons],
     }
 
 

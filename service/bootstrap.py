@@ -94,7 +94,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         ingest=IngestEvents(
             customers, ItemEvents(calls.writes), serving, clock, allow_contact_ids=settings.allow_contact_ids
         ),
-        describe=DescribeCustomer(customers, clock),
+        describe=DescribeCustomer(customers, serving, clock),
         put_items=PutItems(items, serving),
         health=Health(calls.reads, serving),
     )

@@ -11,6 +11,7 @@ from service.problems import NotFound
 
 if TYPE_CHECKING:
     from service.clock import Clock
+    from service.serving import Serving
     from service.store.customers import Customers
 
 COUNTS: Final = {
@@ -33,11 +34,11 @@ CHANNELS: Final = ("web", "app", "email", "social", "phone", "store")
 class DescribeCustomer:
     """The use case behind ``GET /v1/customers/{id}``."""
 
-    def __init__(self, customers: Customers, clock: Clock) -> None:
-        self._customers, self._clock = customers, clock
+    def __init__(self, customers: Customers, serving: Serving, clock: Clock) -> None:
+        self._customers, self._serving, self._clock = customers, serving, clock
 
     async def __call__(self, customer_id: str) -> dict[str, Any]:
-        """Stage and what is known.
+        """Stage, the chances of what may come next, and what is known.
 
         Raises
         ------
@@ -60,11 +61,13 @@ class DescribeCustomer:
 
     def _described(self, customer_id: str, state: Any, degraded: Degraded) -> dict[str, Any]:
         journey = self._customers.journey
-        standing = journey.stage_of(state, self._clock())
+        now = self._clock()
+        standing = journey.stage_of(state, now)
+        moves = self._serving.engine.moves.of(state, standing, now)
         changes_at = standing.changes_at
         return {
             "customer_id": customer_id,
-            "stage": stage_answer(standing, journey)
+            "stage": stage_answer(standing, journey, moves)
             | {"changes_at": None if changes_at is None else moment_of(changes_at)},
             "known": {
                 "counts": {name: getattr(state, field) for name, field in COUNTS.items()},

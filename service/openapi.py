@@ -49,6 +49,18 @@ SLATE: Final = {
         "at_risk": False,
         "definition_version": "2025.1",
         "since": "2025-08-11T09:12:44Z",
+        "moves": [
+            {
+                "move": "first_order",
+                "horizon_days": 7,
+                "probability": 0.231,
+                "reasons": [
+                    {"code": "base", "text": "Where everybody of this stage starts from", "weight": -3.4},
+                    {"code": "carts", "text": "What they put in the cart", "weight": 2.4},
+                    {"code": "silence", "text": "How long nothing was heard of them", "weight": -0.2},
+                ],
+            }
+        ],
     },
     "items": [
         {

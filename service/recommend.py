@@ -177,6 +177,7 @@ def request_of(options: SlateOptions) -> SlateRequest:
         categories=options.filter.categories,
         text=options.context.text,
         unseen_only=options.filter.unseen_only,
+        with_moves=options.explain != "none",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-FOLDERS = ("cit_deskdrop", "retailrocket_8days", "uci_online_retail")
+FOLDERS = ("cdnow", "cit_deskdrop", "retailrocket_8days", "uci_online_retail")
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
 # Two shared cores are slow and uneven: time limits are pytest's, examples are few by default and more in CI.

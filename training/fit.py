@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from training.fitting.popular import PopularParams, decayed_counts, fit_category
 from training.fitting.trending import TrendingParams, fit_trending
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -32,7 +32,7 @@ class Recipe:
     """Every hyper-parameter of a fit. Half-lives and windows in days; weights by ``TOUCHES``."""
 
     touch_weights: tuple[float, ...] = (1.0, 1.0, 2.0, 3.0, 0.0, 5.0)
-    popular_half_life_days: float = 7.0
+    popular: PopularParams = field(default_factory=PopularParams)
     trending: TrendingParams = field(default_factory=TrendingParams)
     fresh: FreshParams = field(default_factory=FreshParams)
     kindred: KindredParams = field(default_factory=KindredParams)
@@ -48,69 +48,77 @@ class Recipe:
         """``touch_weights`` as float32, shape (6,)."""
         return np.array(self.touch_weights, np.float32)
 
+    def flat(self) -> dict[str, Any]:
+        """One number or text a name, for a registry: ``als.alpha``."""
+        plain: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            own = getattr(self, name)
+            nested = own._asdict() if hasattr(own, "_asdict") else {"": value}
+            plain |= {f"{name}.{key}" if key else name: one for key, one in nested.items()}
+        return plain
+
 
 Fitted = dict[str, "NDArray[np.generic]"]
 
 
-def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa: PLR0911 - a case a source
+def _items(material: Material) -> Items:
+    return Items(material.vocabulary.arrays)
+
+
+def _covisits(number: int) -> Callable[[Material, Recipe], Fitted]:
+    def fit_one(material: Material, recipe: Recipe) -> Fitted:
+        return fit_covisit(
+            material.touches,
+            material.n_items,
+            RELATIONS[number],
+            window_days=recipe.covisit_window_days,
+            half_life_days=recipe.covisit_half_life_days,
+        )
+
+    return fit_one
+
+
+def _bought_together(material: Material, recipe: Recipe) -> Fitted:
+    window, half_life = max(14.0, recipe.covisit_window_days), 2 * recipe.covisit_half_life_days
+    return fit_bought_together(material.touches, material.n_items, window_days=window, half_life_days=half_life)
+
+
+def _content(material: Material, recipe: Recipe) -> Fitted:
+    """Text and category similarity; nothing where no item says anything of itself."""
+    if not any(any(texts) for texts in material.vocabulary.texts):
+        return {}
+    popularity = decayed_counts(material.touches, material.n_items, recipe.popular.half_life_days)
+    kinds = _items(material).kind.tolist()
+    described = [Description(KINDS[kind], *texts) for kind, texts in zip(kinds, material.vocabulary.texts, strict=True)]
+    return fit_content(described, popularity)
+
+
+FITS: Final[Mapping[str, Callable[[Material, Recipe], Fitted]]] = {
+    "popular": lambda m, r: fit_popular(m.touches, _items(m), r.popular),
+    "trending": lambda m, r: fit_trending(m.touches, _items(m), r.trending),
+    "fresh": lambda m, r: fit_fresh(m.touches, _items(m), r.fresh),
+    "category": lambda m, r: fit_category(m.touches, _items(m), r.popular),
+    "frequent": lambda _, r: {"frequent.half_life_days": np.array([r.frequent_half_life_days], np.float32)},
+    **{relation.name: _covisits(number) for number, relation in enumerate(RELATIONS)},
+    "bought_together": _bought_together,
+    "kindred": lambda m, r: fit_kindred(m.touches, m.n_items, r.kindred),
+    "neighbours": lambda m, r: fit_neighbours(m.touches, m.n_items, r.neighbours, r.weights),
+    "als": lambda m, r: fit_als(m.touches, m.n_items, r.als, r.weights, seed=r.seed),
+    "content": _content,
+}
+"""How each source is fitted."""
+SOURCES: Final = tuple(FITS)
+
+
+def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:
     """Arrays of one source; empty where the data does not carry it."""
-    touches, n_items, weights = material.touches, material.n_items, recipe.weights
-    match name:
-        case "popular":
-            return fit_popular(touches, Items(material.vocabulary.arrays), PopularParams(recipe.popular_half_life_days))
-        case "trending":
-            return fit_trending(touches, Items(material.vocabulary.arrays), recipe.trending)
-        case "fresh":
-            return fit_fresh(touches, Items(material.vocabulary.arrays), recipe.fresh)
-        case "category":
-            return fit_category(
-                touches, Items(material.vocabulary.arrays), PopularParams(recipe.popular_half_life_days)
-            )
-        case "kindred":
-            return fit_kindred(touches, n_items, recipe.kindred)
-        case "frequent":
-            return {"frequent.half_life_days": np.array([recipe.frequent_half_life_days], np.float32)}
-        case "bought_together":
-            window = max(14.0, recipe.covisit_window_days)
-            return fit_bought_together(
-                touches, n_items, window_days=window, half_life_days=2 * recipe.covisit_half_life_days
-            )
-        case "neighbours":
-            return fit_neighbours(touches, n_items, recipe.neighbours, weights)
-        case "als":
-            return fit_als(touches, n_items, recipe.als, weights, seed=recipe.seed)
-        case "content":
-            return _fit_content(material, recipe)
-        case _:
-            relation = next(relation for relation in RELATIONS if relation.name == name)
-            return fit_covisit(
-                touches,
-                n_items,
-                relation,
-                window_days=recipe.covisit_window_days,
-                half_life_days=recipe.covisit_half_life_days,
-            )
-
-
-SOURCES = (
-    "popular",
-    "trending",
-    "fresh",
-    "category",
-    "frequent",
-    *(r.name for r in RELATIONS),
-    "bought_together",
-    "kindred",
-    "neighbours",
-    "als",
-    "content",
-)
+    return FITS[name](material, recipe)
 
 
 def fit(material: Material, recipe: Recipe) -> Fitted:
     """All arrays of a bundle; sources that the data does not carry are left out."""
     arrays: Fitted = dict(material.vocabulary.arrays)
-    arrays |= fit_facts(material.touches, Items(arrays), recipe.popular_half_life_days)
+    arrays |= fit_facts(material.touches, Items(arrays), recipe.popular.half_life_days)
     for name in SOURCES:
         arrays |= fit_source(name, material, recipe)
     return arrays
@@ -119,16 +127,3 @@ def fit(material: Material, recipe: Recipe) -> Fitted:
 def left_out(arrays: Mapping[str, object]) -> tuple[str, ...]:
     """Sources that were not fitted, for the run to say so."""
     return tuple(name for name in SOURCES if not any(array.startswith(f"{name}.") for array in arrays))
-
-
-def _fit_content(material: Material, recipe: Recipe) -> Fitted:
-    """Text and category similarity; nothing where no item says anything of itself."""
-    items = Items(material.vocabulary.arrays)
-    popularity = decayed_counts(material.touches, material.n_items, recipe.popular_half_life_days)
-    described = [
-        Description(KINDS[kind], *texts)
-        for kind, texts in zip(items.kind.tolist(), material.vocabulary.texts, strict=True)
-    ]
-    if not any(any(texts) for texts in material.vocabulary.texts):
-        return {}
-    return fit_content(described, popularity)

@@ -19,9 +19,12 @@ from training.fit import Recipe, fit, left_out
 from training.learning import Learned, Lesson, Verdict, judge, learn, lesson_of, lesson_with
 from training.load import Data
 from training.models import without_credentials
+from training.move_report import table_of_moves
+from training.moves import LearnedMoves, learn_moves
 from training.plots import figures_of
 from training.report_data import ReportData
 from training.report_html import page_of
+from training.report_moves import shown_moves
 from training.split import Windows, cases_of, states_of, windows_of
 from training.targets import facts_of
 from training.tune import Tuner, tune
@@ -81,6 +84,7 @@ class Fitted:
     recipe: Recipe
     evaluation: Evaluation | None
     left_out: tuple[str, ...]
+    moves: LearnedMoves
 
 
 @dataclass(frozen=True)
@@ -169,9 +173,21 @@ def fit_all(data: Data, windows: Windows, taught: Taught, journey: Journey, say:
     arrays = fit(data.material(data.until), taught.recipe)
     say("fit", 0.7)
     learned = taught.learned(sources_of(arrays))
-    engine = engine_of(arrays, learned, journey, data.until)
     say("fit", 1.0)
-    return Fitted(engine, arrays | learned.arrays, taught.recipe, evaluation, left_out(arrays))
+    left = left_out(arrays)
+    found = moves(data, journey, say, seed=taught.recipe.seed)
+    arrays |= found.arrays
+    engine = engine_of(arrays, learned, journey, data.until)
+    return Fitted(engine, arrays | learned.arrays, taught.recipe, evaluation, left, found)
+
+
+def moves(data: Data, journey: Journey, say: Progress, *, seed: int) -> LearnedMoves:
+    """Learn the chances of the next moves, where the data carries them and its clock means something."""
+    say("moves", 0.0)
+    timeless = LearnedMoves((), {}, (), ("of any kind: the log's times say nothing",))
+    found = timeless if data.is_by_rank else learn_moves(data, journey, seed=seed)
+    say("moves", 1.0)
+    return found
 
 
 def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes | None, say: Progress) -> Published:
@@ -201,12 +217,12 @@ def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes |
     say("publish", 0.5)
     version = registry.publish(
         bundle,
-        params=_params(fitted.recipe),
+        params=fitted.recipe.flat(),
         metrics=fitted.evaluation.headline() if fitted.evaluation else {},
-        tables=fitted.evaluation.tables() if fitted.evaluation else {},
+        tables=_tables(fitted),
         figures=figures_of(fitted.evaluation, fitted.engine.blend) if fitted.evaluation else {},
         pages={"report": page_of(_report_data(data, fitted))} if fitted.evaluation else {},
-        tags={"left_out": ", ".join(fitted.left_out)},
+        tags={"left_out": ", ".join(fitted.left_out), "moves_left_out": "; ".join(fitted.moves.left_out)},
     )
     _leave_note(data.path, version, bundle, opened.model, registry)
     say("publish", 1.0)
@@ -251,6 +267,8 @@ def _facts(data: Data, fitted: Fitted) -> dict[str, Any]:
         "n_interactions": len(data.touches),
         "n_items": len(fitted.engine.items),
         "evaluation": fitted.evaluation.headline() if fitted.evaluation else {},
+        "moves": table_of_moves(fitted.moves.report),
+        "moves_left_out": list(fitted.moves.left_out),
     }
 
 
@@ -272,20 +290,14 @@ def _report_data(data: Data, fitted: Fitted) -> ReportData:
         "sources": ", ".join(fitted.engine.sources),
     }
     title = f"How good is the model of {data.path.resolve().name}"
-    return ReportData(title, fitted.evaluation, fitted.engine.blend, len(fitted.engine.items), facts)
+    moves_rows = shown_moves(fitted.moves.report)
+    return ReportData(title, fitted.evaluation, fitted.engine.blend, len(fitted.engine.items), facts, moves_rows)
 
 
-def _params(recipe: Recipe) -> dict[str, Any]:
-    flat = asdict(recipe)
-    nested = {
-        name: value._asdict()
-        for name in ("trending", "fresh", "kindred", "neighbours", "als")
-        if (value := getattr(recipe, name))
-    }
-    for name, values in nested.items():
-        del flat[name]
-        flat |= {f"{name}.{key}": value for key, value in values.items()}
-    return flat
+def _tables(fitted: Fitted) -> dict[str, list[dict[str, Any]]]:
+    moves_rows = table_of_moves(fitted.moves.report)
+    tables = fitted.evaluation.tables() if fitted.evaluation else {}
+    return {**tables, **({"moves": moves_rows} if moves_rows else {})}
 
 
 def _leave_note(path: Path, version: int, bundle: Path, model: Model, registry: Registry) -> None:

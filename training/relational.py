@@ -79,11 +79,11 @@ def all_cases(lines: Table, as_of: int) -> Table:
 
 
 def _moments(cases: Table) -> Moments:
-    columns = cases.select("case_idx", "customer_id", as_of=_micros(cases.as_of)).order_by("case_idx").to_pyarrow()
+    columns = cases.select("case_idx", "customer_id", as_of=microseconds(cases.as_of)).order_by("case_idx").to_pyarrow()
     return Moments.of(columns["customer_id"], columns["as_of"].to_numpy())
 
 
-def _micros(at: TimestampValue) -> IntegerValue:
+def microseconds(at: TimestampValue) -> IntegerValue:
     """Microseconds since 1970; a cast to a number means seconds in one engine and is refused by the other."""
     return at.cast("timestamp('UTC', 6)").delta(ibis.timestamp(EPOCH), unit="microsecond")
 
@@ -93,14 +93,14 @@ def _dated(lines: Table, moments: Moments) -> Table:
     slices = ibis.memtable(moments.slices)
     # On Spark, Ibis knows a table in memory once it was executed, and not yet when it is part of a cached one.
     lines.get_backend().to_pyarrow(slices.limit(0))
-    counted = lines.filter(~lines.late).mutate(t=_micros(lines.occurred_at))
+    counted = lines.filter(~lines.late).mutate(t=microseconds(lines.occurred_at))
     lies_in = [counted.customer_id == slices.customer_id, counted.t >= slices.starts_at, counted.t < slices.ends_at]
     return counted.join(slices, lies_in).drop("customer_id_right", "starts_at", "ends_at")
 
 
 def _flagged(dated: Table, schema: Schema) -> Table:
     """The numbers of each line, narrow: slot, keys, what can be summed, and a flag a signal."""
-    flags = {name: _holds(dated, signal) for name, signal in schema.signals.items()}
+    flags = {name: holds(dated, signal) for name, signal in schema.signals.items()}
     flags |= {f"channel:{name}": flags["touch"] & (dated.channel == name) for name in CHANNELS}
     numbers = {
         "t": dated.t,
@@ -115,7 +115,7 @@ def _flagged(dated: Table, schema: Schema) -> Table:
     return dated.select("slot", **numbers, **flags)
 
 
-def _holds(lines: Table, signal: Signal) -> BooleanValue:
+def holds(lines: Table, signal: Signal) -> BooleanValue:
     """Whether a line belongs to a signal; as ``Schema.signals_of``."""
     return functools.reduce(operator.or_, [_matches(lines, p) for p in signal.any_of], ibis.literal(False))
 
@@ -164,7 +164,7 @@ def _latest(dated: Table, field: Last, schema: Schema) -> pa.Table:
 
     The value is read from the property text by the same decoder as online, never by an engine.
     """
-    carries = _holds(dated, schema.signals[field.of]) & dated.properties.contains(f'"{field.name}":')
+    carries = holds(dated, schema.signals[field.of]) & dated.properties.contains(f'"{field.name}":')
     said = dated.filter(carries).select("slot", "t", "event_id", "properties")
     place = ibis.rank().over(group_by="slot", order_by=[ibis.desc("t"), ibis.desc("event_id")])
     return said.mutate(place=place).filter(lambda t: t.place == 0).order_by("slot", "properties").to_pyarrow()

@@ -20,6 +20,7 @@ from training.report_grids import (
     segment_grids,
     stage_grids,
 )
+from training.report_moves import shown_moves
 from training.report_words import sentences
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from training.job import Published
     from training.registry import Version
     from training.report_data import Cell, Grid, ReportData
+    from training.stages import MoveChance
 
 TONES = {"better": "green", "worse": "red", "not judged": "dim"}
 
@@ -45,10 +47,13 @@ def report(published: Published) -> RenderableType:
     ]
     if fitted.left_out:
         lines.append(f"left out, because the data does not carry it: {', '.join(fitted.left_out)}")
+    lines += [f"no move {why}" for why in fitted.moves.left_out]
+    rows = shown_moves(fitted.moves.report)
+    moves = [move_grid(rows)] if rows else []
     if fitted.evaluation is None:
         lines.append("not evaluated and not tuned: too few customers with a history in the last fifth of the time")
-        return Text("\n".join(lines))
-    grids = [*accuracy_grids(fitted.evaluation), *stage_grids(fitted.evaluation)]
+        return Group(Text("\n".join(lines)), *map(_drawn, moves))
+    grids = [*accuracy_grids(fitted.evaluation), *stage_grids(fitted.evaluation), *moves]
     return Group(Text("\n".join(lines)), *map(_drawn, grids))
 
 
@@ -91,3 +96,12 @@ def _drawn(grid: Grid) -> RenderableType:
 
 def _text(cell: Cell) -> Text:
     return Text(cell.text.replace(" [", "\n["), style=TONES.get(cell.tone or "", ""))
+
+
+def chances(found: Sequence[MoveChance]) -> Table:
+    """Mean chance of each move, by the stage it starts from."""
+    table = Table("stage", "move", "within", "customers", "mean chance")
+    for row in found:
+        cells = (f"{row.horizon_days} days", f"{row.n_customers:,}", f"{row.probability:.1%}")
+        table.add_row(row.stage, row.move, *cells)
+    return table

@@ -6,16 +6,19 @@ A grid small enough to run with every training; what a longer search finds goes 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from features.events import DAY_US
 from recommender.items import Items
 from recommender.query import query_of
 from recommender.retrievers import RETRIEVERS
 from recommender.slate import SlateRequest
 from training.fit import Recipe, fit_source
+from training.fitting.fresh import FRESH_GRID
+from training.fitting.kindred import KINDRED_GRID
+from training.fitting.popular import POPULAR_GRID
+from training.fitting.trending import TRENDING_GRID
 from training.metrics import ndcg
 
 if TYPE_CHECKING:
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
 
     from features.journey import Journey
     from recommender.contract import LongVector, Query
-    from training.fitting.als import AlsParams
-    from training.fitting.neighbours import NeighbourParams
     from training.load import Material
     from training.split import Cases
 
@@ -79,61 +80,28 @@ class Tuner:
                 yield query, targets
 
 
+class Choice(NamedTuple):
+    """A field of the recipe, the values it may have (the first one stands where none is better), and who is judged."""
+
+    field: str
+    values: tuple[Any, ...]
+    sources: tuple[str, ...]
+
+
+CHOICES: Final = (
+    Choice("popular", POPULAR_GRID, ("popular",)),
+    Choice("trending", TRENDING_GRID, ("trending",)),
+    Choice("fresh", FRESH_GRID, ("fresh",)),
+    Choice("kindred", KINDRED_GRID, ("kindred",)),
+    Choice("frequent_half_life_days", (60.0, 3.0, 14.0, 180.0, 1000.0), ("frequent",)),
+)
+"""What is chosen with every training, one field after the other."""
+
+
 def tune(tuner: Tuner, recipe: Recipe, *, progress: Callable[[float], None] | None = None) -> Recipe:
     """A recipe whose every source was chosen on the tuner's cases, starting from ``recipe``."""
-    steps = (_tune_popular, _tune_frequent, _tune_covisit, _tune_neighbours, _tune_als)
-    for number, step in enumerate(steps, 1):
-        recipe = step(tuner, recipe)
+    for number, choice in enumerate(CHOICES, 1):
+        recipe = tuner.best([replace(recipe, **{choice.field: value}) for value in choice.values], *choice.sources)
         if progress:
-            progress(number / len(steps))
+            progress(number / len(CHOICES))
     return recipe
-
-
-def _tune_popular(tuner: Tuner, recipe: Recipe) -> Recipe:
-    grid = [replace(recipe, popular_half_life_days=days) for days in _half_lives(tuner, (1, 3, 7, 14, 30, 90))]
-    return tuner.best(grid, "popular")
-
-
-def _tune_frequent(tuner: Tuner, recipe: Recipe) -> Recipe:
-    grid = [replace(recipe, frequent_half_life_days=days) for days in _half_lives(tuner, (3, 14, 60, 180, 1000))]
-    return tuner.best(grid, "frequent")
-
-
-def _tune_covisit(tuner: Tuner, recipe: Recipe) -> Recipe:
-    grid = [
-        replace(recipe, covisit_window_days=window, covisit_half_life_days=half_life)
-        for window in (1.0, 30.0, 3650.0)
-        for half_life in (14.0, 90.0)
-    ]
-    return tuner.best(grid, "viewed_next", "read_next", "bought_together")
-
-
-def _tune_neighbours(tuner: Tuner, recipe: Recipe) -> Recipe:
-    base = recipe.neighbours
-    measures: list[NeighbourParams] = [
-        *(base._replace(measure="cosine", shrink=shrink) for shrink in (1.0, 30.0, 300.0)),
-        *(base._replace(measure="rp3beta", beta=beta) for beta in (0.0, 0.2, 0.4, 0.6)),
-    ]
-    recipe = tuner.best([replace(recipe, neighbours=params) for params in measures], "neighbours")
-    rest = [
-        recipe.neighbours._replace(half_life_days=half_life, power=power)
-        for half_life in (14.0, 60.0, 1000.0)
-        for power in (0.3, 1.0)
-    ]
-    return tuner.best([recipe, *(replace(recipe, neighbours=params) for params in rest)], "neighbours")
-
-
-def _tune_als(tuner: Tuner, recipe: Recipe) -> Recipe:
-    grid = [(1.0, 0.5), (5.0, 3.0), (20.0, 10.0), (60.0, 30.0)]
-    if len(tuner.material.touches) < LARGE:
-        grid += [(5.0, 15.0), (20.0, 60.0)]
-    base = recipe.als._replace(half_life_days=recipe.neighbours.half_life_days)
-    params: list[AlsParams] = [base._replace(alpha=alpha, reg=reg) for alpha, reg in grid]
-    return tuner.best([replace(recipe, als=one) for one in params], "als")
-
-
-def _half_lives(tuner: Tuner, days: Sequence[float]) -> list[float]:
-    """Those of some half-lives that the data is long enough to tell apart, at least one."""
-    at = tuner.material.touches.at
-    span = (tuner.material.touches.until - int(at.min(initial=tuner.material.touches.until))) / DAY_US
-    return [float(x) for n, x in enumerate(days) if n == 0 or x <= 2 * span]

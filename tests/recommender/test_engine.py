@@ -18,6 +18,7 @@ from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import KNOWN_ARRAYS, MAX_SUPPRESSED, Engine
 from recommender.golden import N_GOLDEN, check_golden, golden_of
 from recommender.items import KINDS
+from recommender.moves import Moves
 from recommender.overlay import NO_OVERLAY, CatalogOverlay
 from recommender.ranker import Ranker
 from recommender.retrievers import RETRIEVERS
@@ -415,7 +416,7 @@ def test_a_golden_document_that_is_no_list_of_requests_is_corrupt() -> None:
 
 
 def test_a_bundle_holds_no_array_that_no_reader_knows() -> None:
-    assert set(small_arrays()) == set(KNOWN_ARRAYS) - set(Ranker.arrays) - set(Scale.arrays)
+    assert set(small_arrays()) == set(KNOWN_ARRAYS) - set(Ranker.arrays) - set(Scale.arrays) - set(Moves.arrays)
 
 
 def test_equal_logs_make_equal_arrays() -> None:

@@ -20,6 +20,7 @@ from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.items import KINDS, pack_text
 from service.current import BUNDLES, Current, write_current
 from service.embedded import EmbeddedStore
+from tests.recommender.hand_moves import hand_arrays
 
 NOW = 1_786_440_600_000_000
 """2026-08-11 09:30 UTC."""
@@ -67,6 +68,7 @@ def arrays(item_ids: tuple[str, ...] = ITEM_IDS) -> dict[str, np.ndarray]:
         "viewed_next.indptr": np.arange(n + 1, dtype=np.int64),
         "viewed_next.item_idx": np.array([row[item_ids[(item_ids.index(i) + 1) % n]] for i in ordered], np.int32),
         "viewed_next.weight": np.ones(n, np.float32),
+        **hand_arrays(),
     }
 
 

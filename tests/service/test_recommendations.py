@@ -49,6 +49,27 @@ def test_an_accepted_event_changes_the_next_slate_of_another_worker(with_service
     assert after["items"][0]["item_id"] in {"sku-7", "sku-8"}
 
 
+def test_the_stage_comes_with_its_moves_and_their_reasons_sum_to_the_logit(with_service):
+    async def body(caller):
+        await caller.send(event("e-1", item_id="sku-7"), event("e-2", item_id="sku-8"))
+        known = (await caller.http.get("/v1/customers/c-1")).json()
+        return await caller.slate("c-1"), await caller.slate("c-1", explain="none"), known
+
+    explained, bare, known = with_service(body)
+    moves = explained["stage"]["moves"]
+    assert [(move["move"], move["horizon_days"]) for move in moves] == [("first_intent", 1), ("first_order", 7)]
+    for move in moves:
+        logit = math.log(move["probability"] / (1 - move["probability"]))
+        assert math.isclose(sum(reason["weight"] for reason in move["reasons"]), logit, abs_tol=1e-6)
+    assert [reason["code"] for reason in moves[0]["reasons"]] == ["base", "views"]
+    assert known["stage"]["moves"] == moves
+    assert bare["stage"]["moves"] == []
+
+
+def test_somebody_nobody_knows_has_no_moves_where_the_bundle_has_none_for_them(with_service):
+    assert with_service(lambda caller: caller.slate("nobody"))["stage"]["moves"] == []
+
+
 def test_reasons_sum_to_the_score_of_their_item(with_service):
     async def body(caller):
         await caller.send(event("e-1", item_id="sku-7"))

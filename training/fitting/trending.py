@@ -56,4 +56,4 @@ def _decayed(touches: Touches, n_items: int, half_life_days: float) -> tuple[Flo
     age = (touches.until - touches.at) / DAY_US
     counts = np.bincount(touches.item_idx, np.exp2(-age / half_life_days), n_items)
     days = half_life_days / np.log(2) * (1 - np.exp2(-age.max(initial=0) / half_life_days))
-    return counts, float(days)
+    return counts.astype(np.float32), float(days)
