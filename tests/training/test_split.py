@@ -86,7 +86,8 @@ def test_targets_of_a_session_end_with_it(data, cases):
 
 def test_states_know_everything_strictly_before_the_moment_and_nothing_later(shop, cases):
     lines = pq.read_table(shop / "events")
-    counted = lines.filter(pc.is_in(lines["type"], pa.array(sorted(SIGNALS["touch"].types))))
+    is_touch = pc.is_in(lines["type"], pa.array(sorted(SIGNALS["touch"].types)))
+    counted = lines.filter(pc.and_(is_touch, pc.equal(lines["line_no"], 0)))
     of_row = counted["customer_id"].to_pylist()
     at = counted["occurred_at"].cast(pa.int64()).to_numpy()
     for i, (customer_id, as_of) in enumerate(zip(cases.customer_ids, cases.as_of.tolist(), strict=True)):
