@@ -28,6 +28,7 @@ from training.moves import SPECS, happened, learn_moves, span_of, targets_of
 from training.simulator import simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
+END_US = 20_600 * DAY_US
 EVENTS = {reason.code: frozenset(reason.events) for reason in REASONS}
 
 
@@ -40,7 +41,7 @@ def duckdb():
 def larger(tmp_path_factory):
     """A shop large enough for most moves."""
     directory = tmp_path_factory.mktemp("larger") / "data"
-    simulate(directory, events=100_000, seed=5, days=150)
+    simulate(directory, events=100_000, seed=5, days=150, end=END_US)
     return Data(directory)
 
 
