@@ -199,6 +199,37 @@ def evaluate(
 
 
 @app.command()
+def tune(
+    directory: DataDir,
+    trials: Annotated[int, typer.Option(help="Trials of every source, earlier searches counted.")] = 50,
+    until: Annotated[
+        str | None, typer.Option(help="Cut-off, as `train` has it: nothing at or after it is seen.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Equal data, seed and number of trials find equal recipes.")] = 0,
+) -> None:
+    """Search longer for the recipe that `train` starts from; a killed search goes on where it stopped.
+
+    Example: `rihla tune shop --trials 50`
+    """
+    from features.journey import Journey
+    from training.report import searched
+    from training.search import search
+
+    with _clear_errors(), _phases() as step:
+        settings = load_settings()
+        found = search(
+            directory,
+            registry=_registry(settings),
+            journey=Journey.load(settings.journey),
+            n_trials=trials,
+            until=_moment(until, "--until"),
+            seed=seed,
+            progress=step,
+        )
+    say.print(searched(found))
+
+
+@app.command()
 def recommend(
     directory: DataDir,
     out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .ndjson.")],

@@ -22,6 +22,7 @@ from training.models import without_credentials
 from training.move_report import table_of_moves
 from training.moves import LearnedMoves, learn_moves
 from training.plots import figures_of
+from training.recipes import saved_recipe
 from training.report_data import ReportData
 from training.report_html import page_of
 from training.report_moves import shown_moves
@@ -121,7 +122,8 @@ def train(  # noqa: PLR0913 - each is an option of the command
     with threadpool_limits(1, "blas"):
         data = load(path, until, say)
         windows = windows_of(data)
-        taught = split(data, windows, journey, say, n=sizes.validation, seed=seed)
+        recipe = saved_recipe(path, windows.test)
+        taught = split(data, windows, journey, say, n=sizes.validation, seed=seed, recipe=recipe)
         fitted = fit_all(data, windows, taught, journey, say, n=sizes.test)
     return publish(data, fitted, registry, signing_key, say)
 

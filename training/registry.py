@@ -31,14 +31,14 @@ from features.errors import BundleCorrupt, RegistryUnavailable
 from recommender.bundle import keep_bundle, read_manifest
 from training.models import without_credentials
 from training.registry_model import BUNDLE_PATH, log_model
-from training.registry_run import log_metrics, log_pages, log_params, log_tables, run
+from training.registry_run import log_metrics, log_pages, log_params, log_tables, log_trial, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mlflow import MlflowClient
 
-    from training.registry_run import Figure, Rows
+    from training.registry_run import Figure, Rows, TrialLog
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -153,6 +153,17 @@ class Registry:
                 self._point(client, CHAMPION, version)
             self._point(client, CHALLENGER, version)
         return version
+
+    @contextmanager
+    def trials(self, of: str) -> Iterator[TrialLog]:
+        """A run of a search for hyper-parameters; what is logged through it becomes runs nested in it."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self._client() as client:
+            experiment = self._experiment(client)
+            with run(client, experiment, f"tune {of}", {}) as parent:
+                yield lambda source, number, params, score: log_trial(
+                    client, experiment, parent, f"{source}-{number}", params, score
+                )
 
     def promote(self, target: str | int) -> int:
         """Make a version the champion, and the champion of now ``previous``; return its number."""

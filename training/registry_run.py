@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mlflow import MlflowClient
 
     Rows = Sequence[Mapping[str, object]]
+    TrialLog = Callable[[str, int, Mapping[str, object], float], None]
+    """Source, number, parameters and score of a trial."""
 
 BATCH: Final = 100
 """MLflow takes that many parameters, and more metrics, in one call."""
@@ -37,6 +39,16 @@ def run(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str
         status = "FINISHED"
     finally:
         client.set_terminated(run_id, status)
+
+
+def log_trial(
+    client: MlflowClient, experiment: str, parent: str, name: str, params: Mapping[str, object], score: float
+) -> None:
+    """One trial of a search as a run nested in the search's."""
+    tags = {"mlflow.parentRunId": parent}
+    with run(client, experiment, name, tags) as run_id:
+        log_params(client, run_id, params)
+        client.log_metric(run_id, "validation_ndcg_at_10", score)
 
 
 def log_params(client: MlflowClient, run_id: str, params: Mapping[str, object]) -> None:

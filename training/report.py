@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from training.job import Published
     from training.registry import Version
     from training.report_data import Cell, Grid, ReportData
+    from training.search import Found
     from training.stages import MoveChance
 
 TONES = {"better": "green", "worse": "red", "not judged": "dim"}
@@ -72,6 +73,14 @@ def tables(data: ReportData) -> RenderableType:
     ]
     words = Text("\n".join(f"• {line}" for line in sentences(data)))
     return Group(*map(_drawn, grids), Padding(words, (1, 0)))
+
+
+def searched(found: Sequence[Found]) -> Table:
+    """What a search found, a row a field of the recipe."""
+    table = Table("recipe", "trials", "validation ndcg@10 at first", "best")
+    for one in found:
+        table.add_row(one.field, f"{one.n_trials:,}", f"{one.before:.4f}", f"{one.after:.4f}")
+    return table
 
 
 def listing(versions: Sequence[Version]) -> Table:
