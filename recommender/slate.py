@@ -92,6 +92,7 @@ REASON_TEXTS = {
     "viewed_bought": "Others bought this after what you looked at",
     "bought_together": "Goes with what you bought",
     "read_next": "Others read this next",
+    "vstan": "Fits what you are looking at now",
     "neighbours": "Liked by customers with the same items",
     "als": "Fits your taste",
     "content": "Similar to what you looked at",

@@ -10,9 +10,10 @@ import numpy as np
 from recommender.items import KINDS, Items
 from training.fitting.als import AlsParams, fit_als
 from training.fitting.content import Description, fit_content
-from training.fitting.covisit import RELATIONS, fit_bought_together, fit_covisit
+from training.fitting.covisit import RELATIONS, CovisitParams, fit_bought_together, fit_covisit
 from training.fitting.neighbours import NeighbourParams, fit_neighbours
 from training.fitting.popular import decayed_counts, fit_category, fit_popular
+from training.fitting.vstan import VstanParams, fit_vstan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +31,8 @@ class Recipe:
     touch_weights: tuple[float, ...] = (1.0, 1.0, 2.0, 3.0, 0.0, 5.0)
     popular_half_life_days: float = 7.0
     frequent_half_life_days: float = 60.0
-    covisit_window_days: float = 1.0
-    covisit_half_life_days: float = 30.0
+    covisit: CovisitParams = field(default_factory=CovisitParams)
+    vstan: VstanParams = field(default_factory=VstanParams)
     neighbours: NeighbourParams = field(default_factory=NeighbourParams)
     als: AlsParams = field(default_factory=AlsParams)
     seed: int = 0
@@ -56,10 +57,12 @@ def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa
         case "frequent":
             return {"frequent.half_life_days": np.array([recipe.frequent_half_life_days], np.float32)}
         case "bought_together":
-            window = max(14.0, recipe.covisit_window_days)
+            window = max(14.0, recipe.covisit.window_days)
             return fit_bought_together(
-                touches, n_items, window_days=window, half_life_days=2 * recipe.covisit_half_life_days
+                touches, n_items, window_days=window, half_life_days=2 * recipe.covisit.half_life_days
             )
+        case "vstan":
+            return fit_vstan(touches, n_items, recipe.vstan)
         case "neighbours":
             return fit_neighbours(touches, n_items, recipe.neighbours, weights)
         case "als":
@@ -68,13 +71,7 @@ def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa
             return _fit_content(material, recipe)
         case _:
             relation = next(relation for relation in RELATIONS if relation.name == name)
-            return fit_covisit(
-                touches,
-                n_items,
-                relation,
-                window_days=recipe.covisit_window_days,
-                half_life_days=recipe.covisit_half_life_days,
-            )
+            return fit_covisit(touches, n_items, relation, recipe.covisit)
 
 
 SOURCES = (
@@ -83,6 +80,7 @@ SOURCES = (
     "frequent",
     *(r.name for r in RELATIONS),
     "bought_together",
+    "vstan",
     "neighbours",
     "als",
     "content",

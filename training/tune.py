@@ -16,6 +16,8 @@ from recommender.query import query_of
 from recommender.retrievers import RETRIEVERS
 from recommender.slate import SlateRequest
 from training.fit import Recipe, fit_source
+from training.fitting.covisit import COVISIT_GRID
+from training.fitting.vstan import VSTAN_GRID
 from training.metrics import ndcg
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class Tuner:
 
 def tune(tuner: Tuner, recipe: Recipe, *, progress: Callable[[float], None] | None = None) -> Recipe:
     """A recipe whose every source was chosen on the tuner's cases, starting from ``recipe``."""
-    steps = (_tune_popular, _tune_frequent, _tune_covisit, _tune_neighbours, _tune_als)
+    steps = (_tune_popular, _tune_frequent, _tune_covisit, _tune_vstan, _tune_neighbours, _tune_als)
     for number, step in enumerate(steps, 1):
         recipe = step(tuner, recipe)
         if progress:
@@ -100,12 +102,12 @@ def _tune_frequent(tuner: Tuner, recipe: Recipe) -> Recipe:
 
 
 def _tune_covisit(tuner: Tuner, recipe: Recipe) -> Recipe:
-    grid = [
-        replace(recipe, covisit_window_days=window, covisit_half_life_days=half_life)
-        for window in (1.0, 30.0, 3650.0)
-        for half_life in (14.0, 90.0)
-    ]
-    return tuner.best(grid, "viewed_next", "read_next", "bought_together")
+    grid = [replace(recipe, covisit=params) for params in COVISIT_GRID]
+    return tuner.best(grid, "viewed_next", "read_next")
+
+
+def _tune_vstan(tuner: Tuner, recipe: Recipe) -> Recipe:
+    return tuner.best([replace(recipe, vstan=params) for params in VSTAN_GRID], "vstan")
 
 
 def _tune_neighbours(tuner: Tuner, recipe: Recipe) -> Recipe:

@@ -11,6 +11,7 @@ from recommender.retrievers.covisit import BoughtTogether, ReadNext, ViewedBough
 from recommender.retrievers.neighbours import Neighbours
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
+from recommender.retrievers.vstan import Vstan
 
 if TYPE_CHECKING:
     from recommender.contract import Retriever
@@ -24,6 +25,7 @@ RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     ViewedBought,
     BoughtTogether,
     ReadNext,
+    Vstan,
     Neighbours,
     Als,
     ContentRetriever,

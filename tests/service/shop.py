@@ -67,6 +67,7 @@ def arrays(item_ids: tuple[str, ...] = ITEM_IDS) -> dict[str, np.ndarray]:
         "viewed_next.indptr": np.arange(n + 1, dtype=np.int64),
         "viewed_next.item_idx": np.array([row[item_ids[(item_ids.index(i) + 1) % n]] for i in ordered], np.int32),
         "viewed_next.weight": np.ones(n, np.float32),
+        "viewed_next.recency": np.array([0.7], np.float32),
     }
 
 
