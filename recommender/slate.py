@@ -113,6 +113,7 @@ REASON_TEXTS = {
     "read_next": "Others read this next",
     "read_bought": "Others chose this after what you read",
     "kindred": "What customers like you are at now",
+    "vstan": "Fits what you are looking at now",
     "neighbours": "Liked by customers with the same items",
     "als": "Fits your taste",
     "content": "Similar to what you looked at",

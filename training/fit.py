@@ -10,13 +10,14 @@ import numpy as np
 from recommender.items import KINDS, Items
 from training.fitting.als import AlsParams, fit_als
 from training.fitting.content import Description, fit_content
-from training.fitting.covisit import RELATIONS, fit_bought_together, fit_covisit
+from training.fitting.covisit import RELATIONS, CovisitParams, fit_bought_together, fit_covisit
 from training.fitting.facts import fit_facts
 from training.fitting.fresh import FreshParams, fit_fresh
 from training.fitting.kindred import KindredParams, fit_kindred
 from training.fitting.neighbours import NeighbourParams, fit_neighbours
 from training.fitting.popular import PopularParams, decayed_counts, fit_category, fit_popular
 from training.fitting.trending import TrendingParams, fit_trending
+from training.fitting.vstan import VstanParams, fit_vstan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,8 +38,8 @@ class Recipe:
     fresh: FreshParams = field(default_factory=FreshParams)
     kindred: KindredParams = field(default_factory=KindredParams)
     frequent_half_life_days: float = 60.0
-    covisit_window_days: float = 1.0
-    covisit_half_life_days: float = 30.0
+    covisit: CovisitParams = field(default_factory=CovisitParams)
+    vstan: VstanParams = field(default_factory=VstanParams)
     neighbours: NeighbourParams = field(default_factory=NeighbourParams)
     als: AlsParams = field(default_factory=AlsParams)
     seed: int = 0
@@ -66,20 +67,11 @@ def _items(material: Material) -> Items:
 
 
 def _covisits(number: int) -> Callable[[Material, Recipe], Fitted]:
-    def fit_one(material: Material, recipe: Recipe) -> Fitted:
-        return fit_covisit(
-            material.touches,
-            material.n_items,
-            RELATIONS[number],
-            window_days=recipe.covisit_window_days,
-            half_life_days=recipe.covisit_half_life_days,
-        )
-
-    return fit_one
+    return lambda m, r: fit_covisit(m.touches, m.n_items, RELATIONS[number], r.covisit)
 
 
 def _bought_together(material: Material, recipe: Recipe) -> Fitted:
-    window, half_life = max(14.0, recipe.covisit_window_days), 2 * recipe.covisit_half_life_days
+    window, half_life = max(14.0, recipe.covisit.window_days), 2 * recipe.covisit.half_life_days
     return fit_bought_together(material.touches, material.n_items, window_days=window, half_life_days=half_life)
 
 
@@ -102,6 +94,7 @@ FITS: Final[Mapping[str, Callable[[Material, Recipe], Fitted]]] = {
     **{relation.name: _covisits(number) for number, relation in enumerate(RELATIONS)},
     "bought_together": _bought_together,
     "kindred": lambda m, r: fit_kindred(m.touches, m.n_items, r.kindred),
+    "vstan": lambda m, r: fit_vstan(m.touches, m.n_items, r.vstan),
     "neighbours": lambda m, r: fit_neighbours(m.touches, m.n_items, r.neighbours, r.weights),
     "als": lambda m, r: fit_als(m.touches, m.n_items, r.als, r.weights, seed=r.seed),
     "content": _content,

@@ -15,10 +15,12 @@ from recommender.query import query_of
 from recommender.retrievers import RETRIEVERS
 from recommender.slate import SlateRequest
 from training.fit import Recipe, fit_source
+from training.fitting.covisit import COVISIT_GRID
 from training.fitting.fresh import FRESH_GRID
 from training.fitting.kindred import KINDRED_GRID
 from training.fitting.popular import POPULAR_GRID
 from training.fitting.trending import TRENDING_GRID
+from training.fitting.vstan import VSTAN_GRID
 from training.metrics import ndcg
 
 if TYPE_CHECKING:
@@ -93,6 +95,8 @@ CHOICES: Final = (
     Choice("trending", TRENDING_GRID, ("trending",)),
     Choice("fresh", FRESH_GRID, ("fresh",)),
     Choice("kindred", KINDRED_GRID, ("kindred",)),
+    Choice("covisit", COVISIT_GRID, ("viewed_next", "read_next")),
+    Choice("vstan", VSTAN_GRID, ("vstan",)),
     Choice("frequent_half_life_days", (60.0, 3.0, 14.0, 180.0, 1000.0), ("frequent",)),
 )
 """What is chosen with every training, one field after the other."""

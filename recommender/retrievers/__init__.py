@@ -14,6 +14,7 @@ from recommender.retrievers.neighbours import Neighbours
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
 from recommender.retrievers.trending import Trending
+from recommender.retrievers.vstan import Vstan
 
 if TYPE_CHECKING:
     from recommender.contract import Retriever
@@ -31,6 +32,7 @@ RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     ReadNext,
     ReadBought,
     Kindred,
+    Vstan,
     Neighbours,
     Als,
     ContentRetriever,

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from recommender.items import Items
 
-N_SEEDS = 10
-RECENCY = 0.7
-"""Weight of a seed over that of the seed after it."""
+N_SEEDS = 30
+
+
+def covisit_arrays(name: str) -> dict[str, ArraySpec]:
+    """Declared arrays of one relation: its graph, and the weight of a seed over that of the next newer one."""
+    return {**graph_arrays(name), f"{name}.recency": ArraySpec("float32", 1)}
 
 
 class Covisit:
@@ -34,6 +37,7 @@ class Covisit:
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items) -> None:
         del items
         self._graph = Graph(arrays, self.name)
+        self._recency = float(arrays[f"{self.name}.recency"][0])
         self._columns = [TOUCHES.index(touch) for touch in self.seed_touches]
 
     def retrieve(self, query: Query, n: int) -> Candidates:
@@ -47,14 +51,15 @@ class Covisit:
         ordered = np.concatenate([query.anchor_idx, own])
         _, first = np.unique(ordered, return_index=True)
         seeds = ordered[np.sort(first)][:N_SEEDS]
-        return seeds, (RECENCY ** np.arange(len(seeds))).astype(np.float32)
+        share = (self._recency ** np.arange(len(seeds))).astype(np.float32)
+        return seeds[share > 0], share[share > 0]
 
 
 class ViewedNext(Covisit):
     """After looking at a, customers look at b."""
 
     name: ClassVar[str] = "viewed_next"
-    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("viewed_next")
+    arrays: ClassVar[Mapping[str, ArraySpec]] = covisit_arrays("viewed_next")
     seed_touches: ClassVar[tuple[str, ...]] = ("views", "carts", "buys")
 
 
@@ -62,7 +67,7 @@ class ViewedBought(Covisit):
     """After looking at a, customers put b into the cart or buy it."""
 
     name: ClassVar[str] = "viewed_bought"
-    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("viewed_bought")
+    arrays: ClassVar[Mapping[str, ArraySpec]] = covisit_arrays("viewed_bought")
     seed_touches: ClassVar[tuple[str, ...]] = ("views", "carts")
 
 
@@ -70,7 +75,7 @@ class BoughtTogether(Covisit):
     """With or after a, customers buy b."""
 
     name: ClassVar[str] = "bought_together"
-    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("bought_together")
+    arrays: ClassVar[Mapping[str, ArraySpec]] = covisit_arrays("bought_together")
     seed_touches: ClassVar[tuple[str, ...]] = ("buys", "carts")
 
 
@@ -78,7 +83,7 @@ class ReadNext(Covisit):
     """After reading a, customers read b."""
 
     name: ClassVar[str] = "read_next"
-    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("read_next")
+    arrays: ClassVar[Mapping[str, ArraySpec]] = covisit_arrays("read_next")
     seed_touches: ClassVar[tuple[str, ...]] = ("reads", "likes")
 
 

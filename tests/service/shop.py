@@ -69,6 +69,7 @@ def arrays(item_ids: tuple[str, ...] = ITEM_IDS) -> dict[str, np.ndarray]:
         "viewed_next.item_idx": np.array([row[item_ids[(item_ids.index(i) + 1) % n]] for i in ordered], np.int32),
         "viewed_next.weight": np.ones(n, np.float32),
         **hand_arrays(),
+        "viewed_next.recency": np.array([0.7], np.float32),
     }
 
 

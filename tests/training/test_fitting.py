@@ -21,7 +21,7 @@ from recommender.retrievers.neighbours import Neighbours
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
 from training.fitting.als import AlsParams, fit_als
-from training.fitting.covisit import RELATIONS, fit_bought_together, fit_covisit
+from training.fitting.covisit import RELATIONS, SEQUENTIAL_RULES, CovisitParams, fit_bought_together, fit_covisit
 from training.fitting.graphs import best_of_rows, customer_items
 from training.fitting.neighbours import NeighbourParams, fit_neighbours
 from training.fitting.popular import MIN_LOCALE_CUSTOMERS, PopularParams, decayed_counts, fit_category, fit_popular
@@ -33,6 +33,7 @@ MINUTE_US = 60_000_000
 EQUAL = np.ones(6, np.float32)
 FOREVER = 1e9
 RELATION = {relation.name: relation for relation in RELATIONS}
+FORWARD = CovisitParams(window_days=1, half_life_days=FOREVER, backward=0, row_power=1)
 
 
 def touches(*rows, locales=None) -> Touches:
@@ -143,7 +144,7 @@ def test_without_categories_there_is_no_category_source() -> None:
 
 def test_co_visits_run_forward_and_weigh_one_over_their_steps() -> None:
     log = touches((0, 0, "views", 0.03), (0, 1, "views", 0.02), (0, 2, "views", 0.01))
-    arrays = fit_covisit(log, 3, RELATION["viewed_next"], window_days=1, half_life_days=FOREVER)
+    arrays = fit_covisit(log, 3, RELATION["viewed_next"], FORWARD)
     assert dense(arrays, "viewed_next", 3).tolist() == pytest.approx(
         np.array([[0, 2 / 3, 1 / 3], [0, 0, 1], [0, 0, 0]])
     )
@@ -151,7 +152,7 @@ def test_co_visits_run_forward_and_weigh_one_over_their_steps() -> None:
 
 def test_co_visits_fade_with_age() -> None:
     log = touches((0, 0, "views", 10.01), (0, 1, "views", 10), (1, 0, "views", 20.01), (1, 2, "views", 20))
-    arrays = fit_covisit(log, 3, RELATION["viewed_next"], window_days=1, half_life_days=10)
+    arrays = fit_covisit(log, 3, RELATION["viewed_next"], FORWARD._replace(half_life_days=10))
     assert dense(arrays, "viewed_next", 3)[0].tolist() == pytest.approx([0, 2 / 3, 1 / 3])
 
 
@@ -167,20 +168,44 @@ def test_co_visits_fade_with_age() -> None:
     ],
 )
 def test_what_is_no_co_visit_leaves_no_source(rows) -> None:
-    assert fit_covisit(touches(*rows), 2, RELATION["viewed_next"], window_days=1, half_life_days=30) == {}
+    assert fit_covisit(touches(*rows), 2, RELATION["viewed_next"], CovisitParams()) == {}
 
 
 def test_a_relation_runs_from_its_touches_to_its_touches() -> None:
     log = touches((0, 0, "views", 0.04), (0, 1, "views", 0.03), (0, 2, "buys", 0.02), (0, 3, "views", 0.01))
-    arrays = fit_covisit(log, 4, RELATION["viewed_bought"], window_days=1, half_life_days=FOREVER)
+    arrays = fit_covisit(log, 4, RELATION["viewed_bought"], CovisitParams(row_power=0))
     matrix = dense(arrays, "viewed_bought", 4)
-    assert matrix[:, 2].tolist() == pytest.approx([1, 1, 0, 0])
-    assert matrix.sum() == pytest.approx(2)
+    assert matrix[:, 2].tolist() == pytest.approx([1 / 2, 1, 0, 0], abs=1e-3)
+    assert matrix.sum() == pytest.approx(1.5, abs=1e-3)
+
+
+def test_pairs_count_backward_as_well_by_less_and_rows_are_divided_by_a_power_of_their_sum() -> None:
+    log = touches((0, 0, "views", 0.03), (0, 1, "views", 0.02), (0, 2, "views", 0.01))
+    params = CovisitParams(half_life_days=FOREVER, step_power=2, backward=0.5)
+    matrix = dense(fit_covisit(log, 3, RELATION["viewed_next"], params), "viewed_next", 3)
+    unnormalised = np.array([[0, 1, 1 / 4], [1 / 2, 0, 1], [1 / 8, 1 / 2, 0]])
+    assert matrix == pytest.approx(unnormalised / np.sqrt(unnormalised.sum(axis=1, keepdims=True)))
+
+
+def test_a_relation_between_different_touches_never_runs_backward() -> None:
+    log = touches((0, 0, "views", 0.02), (0, 1, "buys", 0.01))
+    arrays = fit_covisit(log, 2, RELATION["viewed_bought"], FORWARD._replace(backward=1))
+    assert dense(arrays, "viewed_bought", 2).tolist() == [[0, 1], [0, 0]]
+
+
+def test_plain_sequential_rules_sum_over_steps_and_know_the_newest_item_only() -> None:
+    log = touches((0, 0, "views", 300), (0, 1, "views", 200), (0, 0, "views", 100), (0, 2, "views", 0.01))
+    arrays = fit_covisit(log, 3, RELATION["viewed_next"], SEQUENTIAL_RULES._replace(half_life_days=FOREVER))
+    assert dense(arrays, "viewed_next", 3) == pytest.approx(np.array([[1 / 2, 1, 1 + 1 / 3], [1, 0, 1 / 2], [0, 0, 0]]))
+    source = ViewedNext(arrays, items_of(*(Item(item_id=name) for name in "abc")))
+    counts = np.array([[1, 0, 0, 0, 0, 0]] * 2, np.int32)
+    query = Query(now=UNTIL, touch_idx=np.array([0, 1], np.int32), touch_at=np.array([1, 2]), touch_counts=counts)
+    assert source.retrieve(query, 5).item_idx.tolist() == [0, 2]
 
 
 def test_the_last_item_seen_leads_to_what_others_looked_at_next() -> None:
     log = touches((0, 0, "views", 0.02), (0, 1, "views", 0.01))
-    arrays = fit_covisit(log, 2, RELATION["viewed_next"], window_days=1, half_life_days=30)
+    arrays = fit_covisit(log, 2, RELATION["viewed_next"], FORWARD)
     counts = np.array([[1, 0, 0, 0, 0, 0]], np.int32)
     query = Query(now=UNTIL, touch_idx=np.array([0], np.int32), touch_at=np.array([UNTIL - 1]), touch_counts=counts)
     found = ViewedNext(arrays, items_of(Item(item_id="a"), Item(item_id="b"))).retrieve(query, 5)

@@ -1,7 +1,8 @@
 """Directed co-visits with time decay: item a before item b of the same customer.
 
-Sequential rules (Ludewig and Jannach 2018) weigh a pair by one over its distance in steps; here also by
-its age, and a pair counts only within a window of time.
+Sequential rules (Ludewig and Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018)
+weigh a pair by one over its distance in steps; here also by its age, and a pair counts only within a window
+of time. ``SEQUENTIAL_RULES`` are the plain ones.
 """
 
 from __future__ import annotations
@@ -22,9 +23,49 @@ if TYPE_CHECKING:
 
     from training.touches import Touches
 
-MAX_STEPS: Final = 12
 N_EDGES: Final = 60
 MAX_BASKET: Final = 60
+FOREVER: Final = 3650.0
+
+
+class CovisitParams(NamedTuple):
+    """How pairs are counted and looked up; window and half-life in days.
+
+    A pair at most ``n_steps`` touches apart counts ``steps^-step_power``, and in the other direction
+    ``backward`` times that where both ends are touches of the same types. A row is divided by its sum to
+    ``row_power``: 1 lets every seed say as much as the others, 0 the popular ones more. ``recency`` is the
+    weight of a seed over that of the next newer one (0: the newest alone); ``repeats`` whether coming back
+    to an item is a pair.
+    """
+
+    window_days: float = 1.0
+    half_life_days: float = 30.0
+    n_steps: int = 12
+    step_power: float = 1.0
+    backward: float = 0.3
+    row_power: float = 0.5
+    recency: float = 0.7
+    repeats: bool = False
+
+
+SEQUENTIAL_RULES: Final = CovisitParams(
+    window_days=FOREVER, half_life_days=FOREVER, backward=0.0, row_power=0.0, recency=0.0, repeats=True
+)
+_FADING: Final = CovisitParams(window_days=FOREVER, backward=0.0, row_power=1.0)
+_TIMELESS: Final = CovisitParams(window_days=FOREVER, half_life_days=FOREVER, recency=0.5)
+COVISIT_GRID: Final = (
+    CovisitParams(),
+    CovisitParams(window_days=1 / 48, backward=0.5, row_power=0.7, recency=0.5),
+    CovisitParams(repeats=True),
+    _TIMELESS._replace(backward=0.1),
+    _TIMELESS._replace(step_power=0.5),
+    CovisitParams(window_days=FOREVER, recency=0.9),
+    _FADING._replace(half_life_days=7.0, step_power=0.5),
+    _FADING._replace(half_life_days=3.0, step_power=0.5),
+    _FADING._replace(half_life_days=3.0, step_power=0.0, n_steps=30),
+    SEQUENTIAL_RULES,
+)
+"""Browsing, logs without a clock, wide tastes, content that ages fast, and the plain rules."""
 
 
 class Relation(NamedTuple):
@@ -33,6 +74,11 @@ class Relation(NamedTuple):
     name: str
     from_touches: tuple[str, ...]
     to_touches: tuple[str, ...]
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether a pair says something the other way round, too."""
+        return self.from_touches == self.to_touches
 
 
 RELATIONS: Final = (
@@ -44,18 +90,20 @@ RELATIONS: Final = (
 
 
 def fit_covisit(
-    touches: Touches, n_items: int, relation: Relation, *, window_days: float, half_life_days: float
+    touches: Touches, n_items: int, relation: Relation, params: CovisitParams
 ) -> dict[str, NDArray[np.generic]]:
     """Edges of one relation; empty where no such pair exists.
 
-    The weight of an edge is ``sum of 2^(-age / half-life) / steps``, over the sum of its row, so that a
-    popular seed does not outshout the others.
+    The weight of an edge is ``sum of 2^(-age / half-life) / steps^step_power`` over its row's sum to
+    ``row_power``.
     """
     own = touches.of_customers()
     own = own.where(_is_any(own.touch, {*relation.from_touches, *relation.to_touches}))
-    parts = list(_pairs(own, relation, n_items, int(window_days * DAY_US), half_life_days))
+    parts = list(_pairs(own, relation, n_items, params))
     matrix = sum(parts[1:], parts[0]) if parts else sparse.csr_matrix((n_items, n_items), dtype=np.float32)
-    return _edges(relation.name, matrix.tocsr())
+    if params.backward and relation.is_symmetric:
+        matrix = matrix + np.float32(params.backward) * matrix.T
+    return _edges(relation.name, matrix.tocsr(), params)
 
 
 def fit_bought_together(
@@ -88,31 +136,31 @@ def fit_bought_together(
         matrix = (
             matrix + 0.5 * bought[follows].T @ sparse.diags(share[follows].astype(np.float32)) @ bought[follows + 1]
         )
-    return _edges("bought_together", matrix.tocsr().astype(np.float32))
+    return _edges("bought_together", matrix.tocsr().astype(np.float32), CovisitParams(row_power=1.0))
 
 
-def _pairs(
-    own: Touches, relation: Relation, n_items: int, window_us: int, half_life_days: float
-) -> Iterable[sparse.csr_matrix]:
+def _pairs(own: Touches, relation: Relation, n_items: int, params: CovisitParams) -> Iterable[sparse.csr_matrix]:
     is_from, is_to = _is_any(own.touch, set(relation.from_touches)), _is_any(own.touch, set(relation.to_touches))
-    for step in range(1, min(MAX_STEPS, len(own) - 1) + 1):
+    for step in range(1, min(params.n_steps, len(own) - 1) + 1):
         a, b = slice(None, -step), slice(step, None)
         gap = own.at[b] - own.at[a]
-        keep = (own.customer_idx[a] == own.customer_idx[b]) & (gap <= window_us)
-        keep &= (own.item_idx[a] != own.item_idx[b]) & is_from[a] & is_to[b]
+        keep = (own.customer_idx[a] == own.customer_idx[b]) & (gap <= int(params.window_days * DAY_US))
+        keep &= ((own.item_idx[a] != own.item_idx[b]) | params.repeats) & is_from[a] & is_to[b]
         if keep.any():
-            weight = np.exp2((own.at[b][keep] - own.until) / DAY_US / half_life_days) / step
+            weight = np.exp2((own.at[b][keep] - own.until) / DAY_US / params.half_life_days) / step**params.step_power
             pair = (own.item_idx[a][keep], own.item_idx[b][keep])
             yield sparse.csr_matrix((weight.astype(np.float32), pair), (n_items, n_items))
 
 
-def _edges(name: str, matrix: sparse.csr_matrix) -> dict[str, NDArray[np.generic]]:
-    matrix.setdiag(0)
+def _edges(name: str, matrix: sparse.csr_matrix, params: CovisitParams) -> dict[str, NDArray[np.generic]]:
+    if not params.repeats:
+        matrix.setdiag(0)
     matrix.eliminate_zeros()
     if not matrix.nnz:
         return {}
-    total = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1e-12)
-    return graph_of(name, best_of_rows(sparse.diags((1 / total).astype(np.float32)) @ matrix, N_EDGES).tocsr())
+    total = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1e-12) ** -params.row_power
+    graph = graph_of(name, best_of_rows((sparse.diags(total.astype(np.float32)) @ matrix).tocsr(), N_EDGES))
+    return {**graph, f"{name}.recency": np.array([params.recency], np.float32)}
 
 
 def _is_any(touch: NDArray[np.uint8], names: set[str]) -> NDArray[np.bool_]:
