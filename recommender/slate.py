@@ -92,7 +92,9 @@ REASON_TEXTS = {
     "viewed_bought": "Others bought this after what you looked at",
     "bought_together": "Goes with what you bought",
     "read_next": "Others read this next",
-    "neighbours": "Liked by customers with the same items",
+    "cosine": "Liked by customers with the same items",
+    "rp3beta": "Leads on from items you like",
+    "ease": "Goes with the items you like",
     "als": "Fits your taste",
     "content": "Similar to what you looked at",
 }

@@ -28,7 +28,8 @@ N_RANKED: Final = 20
 SYSTEM: Final = "rihla"
 BASELINES: Final[Mapping[str, str]] = {
     "decayed popularity": "popular",
-    "item-kNN": "neighbours",
+    "item-kNN": "cosine",
+    "RP3beta": "rp3beta",
     "ALS": "als",
     "own frequency": "frequent",
 }

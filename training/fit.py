@@ -10,9 +10,11 @@ import numpy as np
 from recommender.items import KINDS, Items
 from training.fitting.als import AlsParams, fit_als
 from training.fitting.content import Description, fit_content
+from training.fitting.cosine import CosineParams, fit_cosine
 from training.fitting.covisit import RELATIONS, fit_bought_together, fit_covisit
-from training.fitting.neighbours import NeighbourParams, fit_neighbours
+from training.fitting.ease import EaseParams, fit_ease
 from training.fitting.popular import decayed_counts, fit_category, fit_popular
+from training.fitting.rp3beta import Rp3BetaParams, fit_rp3beta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +34,9 @@ class Recipe:
     frequent_half_life_days: float = 60.0
     covisit_window_days: float = 1.0
     covisit_half_life_days: float = 30.0
-    neighbours: NeighbourParams = field(default_factory=NeighbourParams)
+    cosine: CosineParams = field(default_factory=CosineParams)
+    rp3beta: Rp3BetaParams = field(default_factory=Rp3BetaParams)
+    ease: EaseParams = field(default_factory=EaseParams)
     als: AlsParams = field(default_factory=AlsParams)
     seed: int = 0
 
@@ -60,8 +64,12 @@ def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa
             return fit_bought_together(
                 touches, n_items, window_days=window, half_life_days=2 * recipe.covisit_half_life_days
             )
-        case "neighbours":
-            return fit_neighbours(touches, n_items, recipe.neighbours, weights)
+        case "cosine":
+            return fit_cosine(touches, n_items, recipe.cosine, weights)
+        case "rp3beta":
+            return fit_rp3beta(touches, n_items, recipe.rp3beta, weights)
+        case "ease":
+            return fit_ease(touches, n_items, recipe.ease, weights)
         case "als":
             return fit_als(touches, n_items, recipe.als, weights, seed=recipe.seed)
         case "content":
@@ -83,7 +91,9 @@ SOURCES = (
     "frequent",
     *(r.name for r in RELATIONS),
     "bought_together",
-    "neighbours",
+    "cosine",
+    "rp3beta",
+    "ease",
     "als",
     "content",
 )

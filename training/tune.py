@@ -16,6 +16,10 @@ from recommender.query import query_of
 from recommender.retrievers import RETRIEVERS
 from recommender.slate import SlateRequest
 from training.fit import Recipe, fit_source
+from training.fitting.als import ALS_GRID
+from training.fitting.cosine import COSINE_GRID
+from training.fitting.ease import EASE_GRID
+from training.fitting.rp3beta import RP3BETA_GRID
 from training.metrics import ndcg
 
 if TYPE_CHECKING:
@@ -23,14 +27,10 @@ if TYPE_CHECKING:
 
     from features.journey import Journey
     from recommender.contract import LongVector, Query
-    from training.fitting.als import AlsParams
-    from training.fitting.neighbours import NeighbourParams
     from training.load import Material
     from training.split import Cases
 
 CUT: Final = 10
-LARGE: Final = 300_000
-"""Touches above which the grids of the slow fits are thinned out."""
 
 
 class Tuner:
@@ -81,7 +81,7 @@ class Tuner:
 
 def tune(tuner: Tuner, recipe: Recipe, *, progress: Callable[[float], None] | None = None) -> Recipe:
     """A recipe whose every source was chosen on the tuner's cases, starting from ``recipe``."""
-    steps = (_tune_popular, _tune_frequent, _tune_covisit, _tune_neighbours, _tune_als)
+    steps = (_tune_popular, _tune_frequent, _tune_covisit, _tune_cosine, _tune_rp3beta, _tune_ease, _tune_als)
     for number, step in enumerate(steps, 1):
         recipe = step(tuner, recipe)
         if progress:
@@ -108,28 +108,20 @@ def _tune_covisit(tuner: Tuner, recipe: Recipe) -> Recipe:
     return tuner.best(grid, "viewed_next", "read_next", "bought_together")
 
 
-def _tune_neighbours(tuner: Tuner, recipe: Recipe) -> Recipe:
-    base = recipe.neighbours
-    measures: list[NeighbourParams] = [
-        *(base._replace(measure="cosine", shrink=shrink) for shrink in (1.0, 30.0, 300.0)),
-        *(base._replace(measure="rp3beta", beta=beta) for beta in (0.0, 0.2, 0.4, 0.6)),
-    ]
-    recipe = tuner.best([replace(recipe, neighbours=params) for params in measures], "neighbours")
-    rest = [
-        recipe.neighbours._replace(half_life_days=half_life, power=power)
-        for half_life in (14.0, 60.0, 1000.0)
-        for power in (0.3, 1.0)
-    ]
-    return tuner.best([recipe, *(replace(recipe, neighbours=params) for params in rest)], "neighbours")
+def _tune_cosine(tuner: Tuner, recipe: Recipe) -> Recipe:
+    return tuner.best([replace(recipe, cosine=params) for params in COSINE_GRID], "cosine")
+
+
+def _tune_rp3beta(tuner: Tuner, recipe: Recipe) -> Recipe:
+    return tuner.best([replace(recipe, rp3beta=params) for params in RP3BETA_GRID], "rp3beta")
+
+
+def _tune_ease(tuner: Tuner, recipe: Recipe) -> Recipe:
+    return tuner.best([replace(recipe, ease=params) for params in EASE_GRID], "ease")
 
 
 def _tune_als(tuner: Tuner, recipe: Recipe) -> Recipe:
-    grid = [(1.0, 0.5), (5.0, 3.0), (20.0, 10.0), (60.0, 30.0)]
-    if len(tuner.material.touches) < LARGE:
-        grid += [(5.0, 15.0), (20.0, 60.0)]
-    base = recipe.als._replace(half_life_days=recipe.neighbours.half_life_days)
-    params: list[AlsParams] = [base._replace(alpha=alpha, reg=reg) for alpha, reg in grid]
-    return tuner.best([replace(recipe, als=one) for one in params], "als")
+    return tuner.best([replace(recipe, als=params) for params in ALS_GRID], "als")
 
 
 def _half_lives(tuner: Tuner, days: Sequence[float]) -> list[float]:

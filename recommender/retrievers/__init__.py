@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 from recommender.retrievers.als import Als
 from recommender.retrievers.category import CategoryPopular
 from recommender.retrievers.content import ContentRetriever
+from recommender.retrievers.cosine import Cosine
 from recommender.retrievers.covisit import BoughtTogether, ReadNext, ViewedBought, ViewedNext
-from recommender.retrievers.neighbours import Neighbours
+from recommender.retrievers.ease import Ease
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
+from recommender.retrievers.rp3beta import Rp3Beta
 
 if TYPE_CHECKING:
     from recommender.contract import Retriever
@@ -24,7 +26,9 @@ RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     ViewedBought,
     BoughtTogether,
     ReadNext,
-    Neighbours,
+    Cosine,
+    Rp3Beta,
+    Ease,
     Als,
     ContentRetriever,
 )
