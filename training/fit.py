@@ -10,12 +10,14 @@ import numpy as np
 from recommender.items import KINDS, Items
 from training.fitting.als import AlsParams, fit_als
 from training.fitting.content import Description, fit_content
+from training.fitting.cosine import CosineParams, fit_cosine
 from training.fitting.covisit import RELATIONS, CovisitParams, fit_bought_together, fit_covisit
+from training.fitting.ease import EaseParams, fit_ease
 from training.fitting.facts import fit_facts
 from training.fitting.fresh import FreshParams, fit_fresh
 from training.fitting.kindred import KindredParams, fit_kindred
-from training.fitting.neighbours import NeighbourParams, fit_neighbours
 from training.fitting.popular import PopularParams, decayed_counts, fit_category, fit_popular
+from training.fitting.rp3beta import Rp3BetaParams, fit_rp3beta
 from training.fitting.trending import TrendingParams, fit_trending
 from training.fitting.vstan import VstanParams, fit_vstan
 
@@ -40,7 +42,9 @@ class Recipe:
     frequent_half_life_days: float = 60.0
     covisit: CovisitParams = field(default_factory=CovisitParams)
     vstan: VstanParams = field(default_factory=VstanParams)
-    neighbours: NeighbourParams = field(default_factory=NeighbourParams)
+    cosine: CosineParams = field(default_factory=CosineParams)
+    rp3beta: Rp3BetaParams = field(default_factory=Rp3BetaParams)
+    ease: EaseParams = field(default_factory=EaseParams)
     als: AlsParams = field(default_factory=AlsParams)
     seed: int = 0
 
@@ -95,7 +99,9 @@ FITS: Final[Mapping[str, Callable[[Material, Recipe], Fitted]]] = {
     "bought_together": _bought_together,
     "kindred": lambda m, r: fit_kindred(m.touches, m.n_items, r.kindred),
     "vstan": lambda m, r: fit_vstan(m.touches, m.n_items, r.vstan),
-    "neighbours": lambda m, r: fit_neighbours(m.touches, m.n_items, r.neighbours, r.weights),
+    "cosine": lambda m, r: fit_cosine(m.touches, m.n_items, r.cosine, r.weights),
+    "rp3beta": lambda m, r: fit_rp3beta(m.touches, m.n_items, r.rp3beta, r.weights),
+    "ease": lambda m, r: fit_ease(m.touches, m.n_items, r.ease, r.weights),
     "als": lambda m, r: fit_als(m.touches, m.n_items, r.als, r.weights, seed=r.seed),
     "content": _content,
 }

@@ -31,7 +31,10 @@ TWIN: Final = "stage removed"
 """The same system, blind to the stage."""
 BASELINES: Final[Mapping[str, str]] = {
     "decayed popularity": "popular",
-    "item-kNN": "neighbours",
+    "item-kNN": "cosine",
+    "RP3beta": "rp3beta",
+    "EASE": "ease",
+    "VSTAN": "vstan",
     "ALS": "als",
     "own frequency": "frequent",
     "last viewed": "recent",

@@ -15,10 +15,14 @@ from recommender.query import query_of
 from recommender.retrievers import RETRIEVERS
 from recommender.slate import SlateRequest
 from training.fit import Recipe, fit_source
+from training.fitting.als import ALS_GRID
+from training.fitting.cosine import COSINE_GRID
 from training.fitting.covisit import COVISIT_GRID
+from training.fitting.ease import EASE_GRID
 from training.fitting.fresh import FRESH_GRID
 from training.fitting.kindred import KINDRED_GRID
 from training.fitting.popular import POPULAR_GRID
+from training.fitting.rp3beta import RP3BETA_GRID
 from training.fitting.trending import TRENDING_GRID
 from training.fitting.vstan import VSTAN_GRID
 from training.metrics import ndcg
@@ -32,8 +36,6 @@ if TYPE_CHECKING:
     from training.split import Cases
 
 CUT: Final = 10
-LARGE: Final = 300_000
-"""Touches above which the grids of the slow fits are thinned out."""
 
 
 class Tuner:
@@ -97,6 +99,10 @@ CHOICES: Final = (
     Choice("kindred", KINDRED_GRID, ("kindred",)),
     Choice("covisit", COVISIT_GRID, ("viewed_next", "read_next")),
     Choice("vstan", VSTAN_GRID, ("vstan",)),
+    Choice("cosine", COSINE_GRID, ("cosine",)),
+    Choice("rp3beta", RP3BETA_GRID, ("rp3beta",)),
+    Choice("ease", EASE_GRID, ("ease",)),
+    Choice("als", ALS_GRID, ("als",)),
     Choice("frequent_half_life_days", (60.0, 3.0, 14.0, 180.0, 1000.0), ("frequent",)),
 )
 """What is chosen with every training, one field after the other."""

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 from recommender.retrievers.als import Als
 from recommender.retrievers.category import CategoryPopular
 from recommender.retrievers.content import ContentRetriever
+from recommender.retrievers.cosine import Cosine
 from recommender.retrievers.covisit import BoughtTogether, ReadBought, ReadNext, ViewedBought, ViewedNext
+from recommender.retrievers.ease import Ease
 from recommender.retrievers.fresh import Fresh
 from recommender.retrievers.kindred import Kindred
-from recommender.retrievers.neighbours import Neighbours
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
+from recommender.retrievers.rp3beta import Rp3Beta
 from recommender.retrievers.trending import Trending
 from recommender.retrievers.vstan import Vstan
 
@@ -33,7 +35,9 @@ RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     ReadBought,
     Kindred,
     Vstan,
-    Neighbours,
+    Cosine,
+    Rp3Beta,
+    Ease,
     Als,
     ContentRetriever,
 )

@@ -1,17 +1,19 @@
-"""Implicit-feedback ALS with tuned weight and regularisation; only item factors leave this file.
+"""Implicit-feedback ALS with tuned confidence and regularisation; only item factors leave this file.
 
-Hu, Koren and Volinsky 2008; Rendle et al., "Revisiting the performance of iALS", RecSys 2022, for why the
-strength of the regularisation and of the confidence decide nearly everything.
+Hu, Koren and Volinsky 2008; Rendle et al., "Revisiting the performance of iALS on item recommendation
+benchmarks", RecSys 2022, for why the strength of both decides nearly everything.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from recommender.retrievers.als import Regularisation, confidence_of
+from recommender.retrievers.history import History
 from training.fitting.graphs import customer_items
+from training.fitting.ials import alternate, spectrum_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,46 +21,79 @@ if TYPE_CHECKING:
     from recommender.contract import FloatVector
     from training.touches import Touches
 
-MIN_ITEMS_A_CUSTOMER = 2
+MIN_ITEMS_A_CUSTOMER: Final = 2
 
 
 class AlsParams(NamedTuple):
-    """``alpha`` is the weight of ``log(1 + weighted touches)`` in the confidence; half-life in days."""
+    """What a fit of taste may vary.
 
-    n_factors: int = 64
+    ``alpha`` is the confidence that an item of weight 1 has beyond an untouched one. ``reg`` is the mean L2
+    weight over customers and over items, which ``nu`` shares out by how much is known of each: from 0, equally,
+    to 1, in proportion. ``half_life_days`` and ``power`` are those of
+    :class:`recommender.retrievers.history.History`.
+    """
+
+    n_factors: int = 128
     alpha: float = 20.0
-    reg: float = 5.0
-    half_life_days: float = 60.0
-    n_iterations: int = 15
+    reg: float = 8.0
+    nu: float = 1.0
+    half_life_days: float = 3650.0
+    power: float = 0.0
+    n_iterations: int = 12
+
+
+ALS_GRID: Final = (
+    AlsParams(),
+    AlsParams(alpha=40.0, reg=10.0, power=0.0),
+    AlsParams(alpha=10.0, reg=5.0, half_life_days=30.0),
+    AlsParams(alpha=10.0, reg=5.0, half_life_days=3.0),
+    AlsParams(alpha=5.0, reg=15.0, power=0.0),
+    AlsParams(alpha=40.0, reg=30.0, half_life_days=14.0),
+)
 
 
 def fit_als(
     touches: Touches, n_items: int, params: AlsParams, touch_weights: FloatVector, *, seed: int
 ) -> dict[str, NDArray[np.generic]]:
-    """Item factors and their Gram matrix; empty where no customer has two items.
+    """Item factors, their spectrum and parameters; empty where no customer has two items.
 
     Customers with one item say nothing about which items go together and are left out; they are folded in
     at request time like everybody else.
     """
-    from implicit.als import AlternatingLeastSquares
-
-    matrix = customer_items(touches, n_items, touch_weights, params.half_life_days)
-    matrix.data = 1 + params.alpha * np.log1p(matrix.data)
+    history = History(params.half_life_days, params.power, touch_weights)
+    matrix = customer_items(touches, n_items, history)
     matrix = matrix[np.diff(matrix.indptr) >= MIN_ITEMS_A_CUSTOMER]
     if not matrix.shape[0]:
         return {}
-    with threadpool_limits(1, "blas"):
-        model = AlternatingLeastSquares(
-            factors=params.n_factors,
-            regularization=params.reg,
-            alpha=1.0,
-            iterations=params.n_iterations,
-            use_gpu=False,
-            random_state=seed,
-        )
-        model.fit(matrix, show_progress=False)
-    factors = np.ascontiguousarray(model.item_factors, np.float32)
-    # An item that no fitted customer touched keeps the noise it was initialised with.
-    factors[np.bincount(matrix.indices, minlength=n_items) == 0] = 0
-    head = np.array([params.alpha, params.reg, params.half_life_days, *touch_weights], np.float32)
-    return {"als.item_factors": factors, "als.gram": factors.T @ factors, "als.params": head}
+    matrix.data = confidence_of(matrix.data, params.alpha) - np.float32(1)
+    n_of_row, n_of_column = np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=n_items)
+    customers, items = shared_out(n_of_row, n_items, params), shared_out(n_of_column, len(n_of_row), params)
+    found = alternate(
+        matrix,
+        min(params.n_factors, *matrix.shape),
+        reg_rows=weights_of(customers, n_of_row),
+        reg_columns=weights_of(items, n_of_column),
+        n_iterations=params.n_iterations,
+        seed=seed,
+    )
+    head = np.array([params.alpha, *customers], np.float32)
+    return {
+        "als.item_factors": found.columns,
+        "als.spectrum": spectrum_of(found.columns),
+        "als.params": np.concatenate([head, history.to_array()]),
+    }
+
+
+def shared_out(n_seen: NDArray[np.integer], n_other: int, params: AlsParams) -> Regularisation:
+    """Regularisation of one side whose mean over the rows that have entries is ``params.reg``.
+
+    ``(n + n_other / alpha)^nu``: what was not seen counts too, each 1 / alpha of what was.
+    """
+    offset = n_other / params.alpha
+    known = n_seen[n_seen > 0]
+    return Regularisation(float(params.reg / np.mean((known + offset) ** params.nu)), offset, params.nu)
+
+
+def weights_of(reg: Regularisation, n_seen: NDArray[np.integer]) -> FloatVector:
+    """L2 weight of each row, float32."""
+    return np.array([reg.of(n) for n in n_seen.tolist()], np.float32)

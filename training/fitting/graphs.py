@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import sparse
 
 from features.events import DAY_US
+from recommender.retrievers.history import damped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from recommender.contract import FloatVector
+    from recommender.retrievers.history import History
     from training.touches import Touches
 
-MAX_ITEMS_A_CUSTOMER = 500
+MAX_ITEMS_A_CUSTOMER: Final = 500
+BLOCK: Final = 1024
 
 
-def customer_items(
-    touches: Touches, n_items: int, touch_weights: FloatVector, half_life_days: float
-) -> sparse.csr_matrix:
-    """Customers × items, ``sum of w(type) * 2^(-age / half-life)``, float32.
+def customer_items(touches: Touches, n_items: int, history: History) -> sparse.csr_matrix:
+    """Customers × items, weighed as :class:`recommender.retrievers.history.History` weighs them, float32.
 
     The most loved ``MAX_ITEMS_A_CUSTOMER`` items of a customer are kept, which bounds what one customer
     (or one machine that looks like one) can add to a Gram matrix.
     """
     own = touches.of_customers()
-    weight = touch_weights[own.touch] * np.exp2((own.at - touches.until) / DAY_US / half_life_days)
-    shape = (len(touches.customer_ids), n_items)
-    matrix = sparse.coo_matrix((weight.astype(np.float32), (own.customer_idx, own.item_idx)), shape).tocsr()
+    n_customers = len(touches.customer_ids)
+    # Rows are sorted by customer and time: the last one of each customer is their last touch.
+    last = np.searchsorted(own.customer_idx, np.arange(n_customers), "right") - 1
+    age_days = (own.at[last[own.customer_idx]] - own.at) / DAY_US
+    weight = history.touch_weights[own.touch] * np.exp2(-age_days / history.half_life_days)
+    cells = (weight.astype(np.float32), (own.customer_idx, own.item_idx))
+    matrix = sparse.coo_matrix(cells, (n_customers, n_items)).tocsr()
     matrix.eliminate_zeros()
-    return best_of_rows(matrix, MAX_ITEMS_A_CUSTOMER)
+    matrix = best_of_rows(matrix, MAX_ITEMS_A_CUSTOMER)
+    matrix.data = damped(matrix.data, history.power)
+    return matrix
 
 
 def best_of_rows(matrix: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
@@ -56,3 +64,35 @@ def graph_of(name: str, matrix: sparse.csr_matrix) -> dict[str, NDArray[np.gener
         f"{name}.item_idx": matrix.indices.astype(np.int32),
         f"{name}.weight": matrix.data.astype(np.float32),
     }
+
+
+def product_graph(
+    left: sparse.csr_matrix,
+    right: sparse.csr_matrix,
+    n: int,
+    finish: Callable[[sparse.csr_matrix, int], None] | None = None,
+) -> sparse.csr_matrix:
+    """The ``n`` greatest entries of each row of ``left @ right`` off its diagonal, a block of rows at a time.
+
+    ``finish`` changes a block in place, given its first row, before the greatest are looked for.
+    """
+    blocks = [sparse.csr_matrix((0, right.shape[1]), dtype=np.float32)]
+    for start in range(0, left.shape[0], BLOCK):
+        block = (left[start : start + BLOCK] @ right).tocsr()
+        block.sort_indices()
+        if finish is not None:
+            finish(block, start)
+        _drop_self(block, start)
+        blocks.append(best_of_rows(block, n))
+    return sparse.vstack(blocks, format="csr")
+
+
+def liked_of(name: str, graph: sparse.csr_matrix, history: History) -> dict[str, NDArray[np.generic]]:
+    """Arrays of a :class:`recommender.retrievers.graph.Liked`; empty where the graph has no edge."""
+    return {**graph_of(name, graph), f"{name}.params": history.to_array()} if graph.nnz else {}
+
+
+def _drop_self(block: sparse.csr_matrix, start: int) -> None:
+    rows = np.repeat(np.arange(start, start + block.shape[0]), np.diff(block.indptr))
+    block.data[block.indices == rows] = 0
+    block.eliminate_zeros()

@@ -1,0 +1,61 @@
+"""Item-kNN: cosine of the customers of two items, with shrinkage (Sarwar et al. 2001)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from recommender.retrievers.history import History
+from training.fitting.graphs import customer_items, liked_of, product_graph
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy import sparse
+
+    from recommender.contract import FloatVector
+    from training.touches import Touches
+
+
+class CosineParams(NamedTuple):
+    """How neighbours are measured.
+
+    ``shrink`` is in hundredths of the mean squared norm of an item. ``asymmetry`` is the exponent of the norm
+    of the item that is proposed, that of the item touched being one less it: 0.5 for the cosine, 0 for the
+    conditional probability (Aiolli 2013). ``half_life_days`` and ``power`` are those of
+    :class:`recommender.retrievers.history.History`.
+    """
+
+    shrink: float = 10.0
+    asymmetry: float = 0.5
+    n_neighbours: int = 200
+    half_life_days: float = 3650.0
+    power: float = 0.5
+
+
+COSINE_GRID: Final = (
+    CosineParams(power=0.0),
+    CosineParams(shrink=1.0, power=0.0),
+    CosineParams(shrink=100.0, power=0.0),
+    CosineParams(half_life_days=30.0),
+    CosineParams(half_life_days=7.0, power=1.0),
+    CosineParams(asymmetry=0.3, power=0.0),
+)
+
+
+def fit_cosine(
+    touches: Touches, n_items: int, params: CosineParams, touch_weights: FloatVector
+) -> dict[str, NDArray[np.generic]]:
+    """Best neighbours of every item; empty where no two items share a customer."""
+    history = History(params.half_life_days, params.power, touch_weights)
+    matrix = customer_items(touches, n_items, history)
+    square = np.asarray(matrix.multiply(matrix).sum(axis=0), np.float32).ravel()
+    by_row, by_column = square ** (1 - params.asymmetry), square**params.asymmetry
+    pull = params.shrink / 100 * float(square[square > 0].mean()) if square.any() else 0.0
+
+    def normalise(block: sparse.csr_matrix, start: int) -> None:
+        row = np.repeat(by_row[start : start + block.shape[0]], np.diff(block.indptr))
+        block.data /= (row * by_column[block.indices] + pull).astype(np.float32)
+
+    graph = product_graph(matrix.T.tocsr(), matrix, params.n_neighbours, normalise)
+    return liked_of("cosine", graph, history)
