@@ -302,7 +302,7 @@ def test_kinds_are_mixed_by_stage_and_only_where_rules_apply() -> None:
 def test_a_blend_of_other_sources_gives_way_to_equal_weights() -> None:
     engine = Engine(small_arrays(), Blend.prior(("popular",)), JOURNEY, ENGINE.model)
     assert engine.blend.of("any", "awareness/live").tolist() == pytest.approx(
-        [1 / len(engine.sources)] * len(RETRIEVERS)
+        [1 / len(engine.sources)] * len(engine.sources)
     )
 
 
