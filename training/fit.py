@@ -51,7 +51,7 @@ class Recipe:
 Fitted = dict[str, "NDArray[np.generic]"]
 
 
-def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa: PLR0911 - a case a source
+def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa: C901, PLR0911 - a case a source
     """Arrays of one source; empty where the data does not carry it."""
     touches, n_items, weights = material.touches, material.n_items, recipe.weights
     match name:
