@@ -1,4 +1,4 @@
-"""What is held back after retrieval, each with its why: unavailable, just bought, in the cart."""
+"""What is held back after retrieval, each with its why: unavailable, just bought, already read, in the cart."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from features.events import DAY_US
 from recommender.contract import TOUCHES
+from recommender.items import KINDS
 from recommender.query import rows_of_ids
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from recommender.overlay import CatalogOverlay
     from recommender.slate import SlateRequest
 
-_CARTS, _UNCARTS, _BUYS = (TOUCHES.index(name) for name in ("carts", "uncarts", "buys"))
+_READS, _CARTS, _UNCARTS, _BUYS = (TOUCHES.index(name) for name in ("reads", "carts", "uncarts", "buys"))
+_CONTENT = KINDS.index("content")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Rules:
 
     bought_days: int = 14
     cart_days: int = 3
+    read_days: int = 365
 
 
 def held_back(
@@ -39,6 +42,7 @@ def held_back(
         Candidates.
     """
     why = dict.fromkeys(_in_cart(query, request, items, rules).tolist(), "in_cart")
+    why |= dict.fromkeys(_already_read(query, items, rules).tolist(), "already_read")
     why |= dict.fromkeys(_just_bought(query, rules).tolist(), "just_bought")
     candidates = set(item_idx.tolist())
     held = {row: reason for row, reason in why.items() if row in candidates}
@@ -60,6 +64,14 @@ def _unavailable(item_idx: IntVector, items: Items, overlay: CatalogOverlay) -> 
 def _just_bought(query: Query, rules: Rules) -> IntVector:
     recent = query.bought_day > query.now // DAY_US - rules.bought_days
     return query.bought_idx[recent]
+
+
+def _already_read(query: Query, items: Items, rules: Rules) -> IntVector:
+    """Content is for reading once; what was read a year ago may come again."""
+    recent = query.touch_at > query.now - rules.read_days * DAY_US
+    read = query.touch_idx[recent & (query.touch_counts[:, _READS] > 0)]
+    content: IntVector = read[items.kind[read] == _CONTENT]
+    return content
 
 
 def _in_cart(query: Query, request: SlateRequest, items: Items, rules: Rules) -> IntVector:

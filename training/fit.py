@@ -41,6 +41,7 @@ class Recipe:
     kindred: KindredParams = field(default_factory=KindredParams)
     frequent_half_life_days: float = 60.0
     covisit: CovisitParams = field(default_factory=CovisitParams)
+    reading: CovisitParams = field(default_factory=CovisitParams)
     vstan: VstanParams = field(default_factory=VstanParams)
     cosine: CosineParams = field(default_factory=CosineParams)
     rp3beta: Rp3BetaParams = field(default_factory=Rp3BetaParams)
@@ -71,7 +72,9 @@ def _items(material: Material) -> Items:
 
 
 def _covisits(number: int) -> Callable[[Material, Recipe], Fitted]:
-    return lambda m, r: fit_covisit(m.touches, m.n_items, RELATIONS[number], r.covisit)
+    relation = RELATIONS[number]
+    is_read = relation.name == "read_next"
+    return lambda m, r: fit_covisit(m.touches, m.n_items, relation, r.reading if is_read else r.covisit)
 
 
 def _bought_together(material: Material, recipe: Recipe) -> Fitted:

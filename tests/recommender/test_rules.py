@@ -43,6 +43,13 @@ def test_what_was_bought_is_held_back_for_its_days_and_no_longer() -> None:
     assert held(state_of(at(2, "purchase", "cup")), rules=Rules(bought_days=2)) == {}
 
 
+def test_content_is_not_offered_again_for_some_time_after_it_was_read() -> None:
+    assert held(state_of(at(364, "content_read", "brewing"))) == {"brewing": "already_read"}
+    assert held(state_of(at(365, "content_read", "brewing"))) == {}
+    assert held(state_of(at(1, "item_view", "brewing"))) == {}
+    assert held(state_of(at(1, "content_read", "kettle"))) == {}
+
+
 def test_what_lies_in_the_cart_is_held_back() -> None:
     assert held(after(("cart_add", "tray"))) == {"tray": "in_cart"}
 

@@ -24,7 +24,14 @@ from training.fitting.als import AlsParams, fit_als
 from training.fitting.covisit import RELATIONS, SEQUENTIAL_RULES, CovisitParams, fit_bought_together, fit_covisit
 from training.fitting.graphs import best_of_rows, customer_items
 from training.fitting.neighbours import NeighbourParams, fit_neighbours
-from training.fitting.popular import MIN_LOCALE_CUSTOMERS, PopularParams, decayed_counts, fit_category, fit_popular
+from training.fitting.popular import (
+    MIN_LOCALE_CUSTOMERS,
+    N_KEPT_OF_CATEGORY,
+    PopularParams,
+    decayed_counts,
+    fit_category,
+    fit_popular,
+)
 from training.touches import Touches
 from training.vocabulary import vocabulary_of
 
@@ -78,6 +85,8 @@ def test_a_count_halves_every_half_life() -> None:
 def test_one_customer_counts_once_a_day_and_item_level_signals_count_each() -> None:
     same_day = [(0, 0, "views", 0.5), (0, 0, "views", 0.4), (0, 0, "views", 1.5)]
     assert decayed_counts(touches(*same_day), 1, FOREVER).tolist() == pytest.approx([2])
+    stronger = [(0, 0, "views", 0.5), (0, 0, "buys", 0.4), (0, 0, "views", 0.3)]
+    assert decayed_counts(touches(*stronger), 1, FOREVER).tolist() == pytest.approx([2])
     nobody = [(-1, 0, "likes", 0.5), (-1, 0, "likes", 0.4)]
     assert decayed_counts(touches(*nobody), 1, FOREVER).tolist() == pytest.approx([2])
 
@@ -104,6 +113,12 @@ def test_what_was_touched_long_ago_keeps_its_order_above_what_never_was() -> Non
     fresh = [*old, (0, 3, "views", 0)]
     found = Popular(fit_popular(touches(*fresh), items, PopularParams(7.0)), items).retrieve(Query(now=UNTIL), 4)
     assert found.item_idx.tolist() == [3, 2, 1, 0]
+
+
+def test_a_half_life_of_hours_keeps_the_order_of_a_year_ago() -> None:
+    old = [(customer, item, "views", 300) for item in range(3) for customer in range(item + 1)]
+    counts = decayed_counts(touches(*old), 3, 0.25)
+    assert 0 < counts[0] < counts[1] < counts[2]
 
 
 def test_a_locale_with_customers_enough_has_lists_of_its_own() -> None:
@@ -133,6 +148,18 @@ def test_a_category_lists_its_own_items_and_recent_categories_weigh_most() -> No
     query = Query(now=UNTIL, touch_idx=np.array([c, b], np.int32))
     found = dict(zip(*(column.tolist() for column in source.retrieve(query, 9)), strict=True))
     assert found == pytest.approx({a: 1.0, b: 0.5, c: 0.8})
+
+
+def test_a_category_has_room_for_its_content_beside_many_products() -> None:
+    shelf = [Item(item_id=f"p{n}", category="x") for n in range(N_KEPT_OF_CATEGORY + 5)]
+    items = items_of(*shelf, Item(item_id="guide", kind="content", category="x"))
+    (guide,) = rows_named(items, "guide")
+    log = touches(*((0, row, "views", 1) for row in range(len(items)) if row != guide))
+    arrays = fit_category(log, items, PopularParams(FOREVER))
+    assert arrays["category.item_idx"].tolist()[-1] == guide
+    assert len(arrays["category.item_idx"]) == N_KEPT_OF_CATEGORY + 1
+    reader = Query(now=UNTIL, touch_idx=np.array([guide], np.int32))
+    assert guide not in CategoryPopular(arrays, items).retrieve(reader, 9).item_idx.tolist()
 
 
 def test_without_categories_there_is_no_category_source() -> None:
@@ -227,6 +254,14 @@ def test_a_basket_leads_to_the_next_one_within_the_window_at_half_the_weight() -
     assert matrix[2].tolist() == pytest.approx([0, 0, 0, 1])
     apart = fit_bought_together(touches((0, 0, "buys", 40), (0, 1, "buys", 5)), 2, window_days=14, half_life_days=30)
     assert apart == {}
+
+
+def test_reading_leads_to_what_was_chosen_after_it_and_never_back() -> None:
+    log = touches((0, 0, "reads", 0.05), (0, 1, "reads", 0.04), (0, 2, "views", 0.03), (0, 3, "buys", 0.02))
+    arrays = fit_covisit(log, 4, RELATION["read_bought"], window_days=1, half_life_days=FOREVER)
+    wanted = np.zeros((4, 4))
+    wanted[0, 2:], wanted[1, 2:] = (3 / 5, 2 / 5), (2 / 3, 1 / 3)
+    assert dense(arrays, "read_bought", 4).tolist() == pytest.approx(wanted)
 
 
 def test_two_customers_baskets_are_not_joined() -> None:

@@ -28,20 +28,21 @@ N_POWER_STEPS: Final = 3
 class ColdParams(NamedTuple):
     """``n_text`` dimensions of text; ridge ``reg``; ``kappa`` customers that content counts for; size of cold items.
 
-    ``size`` multiplies the median length of warm items to give the length of content's factors.
+    ``size`` multiplies the median length of warm items to give the length of content's factors: the larger, the
+    more often cold items stand before warm ones.
     """
 
     n_text: int = 128
     reg: float = 10.0
-    kappa: float = 2.0
-    size: float = 1.0
+    kappa: float = 1.0
+    size: float = 0.7
 
 
 COLD_GRID: Final = (
     ColdParams(),
     *(ColdParams(reg=reg) for reg in (1.0, 100.0)),
-    *(ColdParams(kappa=kappa) for kappa in (0.0, 10.0)),
-    ColdParams(size=0.5),
+    *(ColdParams(kappa=kappa) for kappa in (0.3, 4.0)),
+    *(ColdParams(size=size) for size in (0.5, 0.9)),
 )
 
 
@@ -101,9 +102,8 @@ def warmed(factors: FloatMatrix, features: FloatMatrix, n_customers: FloatVector
     usual = np.median(length[is_warm & says])
     wanted = params.size * np.median(np.linalg.norm(factors[is_warm], axis=1))
     content *= np.float32(wanted / max(float(usual), 1e-12))
-    n = np.where(is_warm, n_customers, 0)[:, None]
-    share = np.where(says[:, None], params.kappa / np.maximum(n + params.kappa, 1e-12), 0)
-    share[~is_warm & says] = 1
+    share = params.kappa / np.maximum(n_customers + params.kappa, 1e-12)
+    share = np.where(says, np.where(is_warm, share, 1), 0)[:, None]
     return np.asarray((1 - share) * factors + share * content, np.float32)
 
 
@@ -118,6 +118,8 @@ def _ridge(features: FloatMatrix, factors: FloatMatrix, weight: FloatVector, reg
 
 def _reduced(rows: sparse.csr_array, n: int, rng: np.random.Generator) -> FloatMatrix:
     """Left singular vectors times singular values, float32, shape (n_rows, <= n); Halko et al. 2011, algorithm 4.4."""
+    # A word that one item has says nothing of others, and its column costs as much as any.
+    rows = rows[:, np.bincount(rows.indices, minlength=rows.shape[1]) > 1]
     n = min(n, *rows.shape)
     if n == 0 or not rows.nnz:
         return np.empty((rows.shape[0], 0), np.float32)
@@ -133,7 +135,8 @@ def _one_hot(code: IntVector, n: int) -> FloatMatrix:
     """A column for each of the ``n`` commonest codes, -1 left out; float32, shape (n_items, <= n)."""
     names, count = np.unique(code[code >= 0], return_counts=True)
     kept = np.sort(names[np.argsort(-count, kind="stable")[:n]])
-    return (code[:, None] == kept).astype(np.float32)
+    columns: FloatMatrix = (code[:, None] == kept).astype(np.float32)
+    return columns
 
 
 def _codes(values: Sequence[str]) -> IntVector:

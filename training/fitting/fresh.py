@@ -63,7 +63,8 @@ def _expected(customers: FloatVector, items: Items, is_dated: NDArray[np.bool_],
     n = np.bincount(category[is_dated], minlength=len(items.categories) + 1)
     total = np.bincount(category[is_dated], customers[is_dated], len(items.categories) + 1)
     mean = (total + smoothing * overall) / (n + smoothing)
-    return np.asarray((customers + smoothing * mean[category]) / (1 + smoothing), np.float32)
+    expected: FloatVector = ((customers + smoothing * mean[category]) / (1 + smoothing)).astype(np.float32)
+    return expected
 
 
 def _customers(touches: Touches, n_items: int) -> FloatVector:

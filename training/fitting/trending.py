@@ -54,6 +54,6 @@ def fit_trending(touches: Touches, items: Items, params: TrendingParams) -> dict
 def _decayed(touches: Touches, n_items: int, half_life_days: float) -> tuple[FloatVector, float]:
     """Decayed touches of each item, and the days that they stand for: the integral of the decay over the data."""
     age = (touches.until - touches.at) / DAY_US
-    counts = np.bincount(touches.item_idx, np.exp2(-age / half_life_days), n_items)
+    counts = np.bincount(touches.item_idx, np.exp2(-age / half_life_days), n_items).astype(np.float32)
     days = half_life_days / np.log(2) * (1 - np.exp2(-age.max(initial=0) / half_life_days))
     return counts.astype(np.float32), float(days)
