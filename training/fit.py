@@ -12,7 +12,10 @@ from training.fitting.als import AlsParams, fit_als
 from training.fitting.content import Description, fit_content
 from training.fitting.covisit import RELATIONS, fit_bought_together, fit_covisit
 from training.fitting.neighbours import NeighbourParams, fit_neighbours
+from training.fitting.own import FrequentParams, fit_frequent
 from training.fitting.popular import decayed_counts, fit_category, fit_popular
+from training.fitting.repeat import RepeatParams, fit_repeat
+from training.fitting.tifu import TifuParams, fit_tifu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +32,9 @@ class Recipe:
 
     touch_weights: tuple[float, ...] = (1.0, 1.0, 2.0, 3.0, 0.0, 5.0)
     popular_half_life_days: float = 7.0
-    frequent_half_life_days: float = 60.0
+    frequent: FrequentParams = field(default_factory=FrequentParams)
+    repeat: RepeatParams = field(default_factory=RepeatParams)
+    tifu: TifuParams = field(default_factory=TifuParams)
     covisit_window_days: float = 1.0
     covisit_half_life_days: float = 30.0
     neighbours: NeighbourParams = field(default_factory=NeighbourParams)
@@ -54,7 +59,11 @@ def fit_source(name: str, material: Material, recipe: Recipe) -> Fitted:  # noqa
         case "category":
             return fit_category(touches, Items(material.vocabulary.arrays), recipe.popular_half_life_days)
         case "frequent":
-            return {"frequent.half_life_days": np.array([recipe.frequent_half_life_days], np.float32)}
+            return fit_frequent(touches, n_items, recipe.frequent)
+        case "repeat":
+            return fit_repeat(touches, Items(material.vocabulary.arrays), recipe.repeat)
+        case "tifu":
+            return fit_tifu(touches, n_items, recipe.tifu)
         case "bought_together":
             window = max(14.0, recipe.covisit_window_days)
             return fit_bought_together(
@@ -81,6 +90,8 @@ SOURCES = (
     "popular",
     "category",
     "frequent",
+    "repeat",
+    "tifu",
     *(r.name for r in RELATIONS),
     "bought_together",
     "neighbours",

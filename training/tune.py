@@ -16,6 +16,9 @@ from recommender.query import query_of
 from recommender.retrievers import RETRIEVERS
 from recommender.slate import SlateRequest
 from training.fit import Recipe, fit_source
+from training.fitting.own import FREQUENT_GRID
+from training.fitting.repeat import REPEAT_GRID
+from training.fitting.tifu import TIFU_GRID
 from training.metrics import ndcg
 
 if TYPE_CHECKING:
@@ -81,7 +84,7 @@ class Tuner:
 
 def tune(tuner: Tuner, recipe: Recipe, *, progress: Callable[[float], None] | None = None) -> Recipe:
     """A recipe whose every source was chosen on the tuner's cases, starting from ``recipe``."""
-    steps = (_tune_popular, _tune_frequent, _tune_covisit, _tune_neighbours, _tune_als)
+    steps = (_tune_popular, _tune_frequent, _tune_repeat, _tune_tifu, _tune_covisit, _tune_neighbours, _tune_als)
     for number, step in enumerate(steps, 1):
         recipe = step(tuner, recipe)
         if progress:
@@ -95,8 +98,15 @@ def _tune_popular(tuner: Tuner, recipe: Recipe) -> Recipe:
 
 
 def _tune_frequent(tuner: Tuner, recipe: Recipe) -> Recipe:
-    grid = [replace(recipe, frequent_half_life_days=days) for days in _half_lives(tuner, (3, 14, 60, 180, 1000))]
-    return tuner.best(grid, "frequent")
+    return tuner.best([replace(recipe, frequent=params) for params in FREQUENT_GRID], "frequent")
+
+
+def _tune_repeat(tuner: Tuner, recipe: Recipe) -> Recipe:
+    return tuner.best([replace(recipe, repeat=params) for params in REPEAT_GRID], "repeat")
+
+
+def _tune_tifu(tuner: Tuner, recipe: Recipe) -> Recipe:
+    return tuner.best([replace(recipe, tifu=params) for params in TIFU_GRID], "tifu")
 
 
 def _tune_covisit(tuner: Tuner, recipe: Recipe) -> Recipe:

@@ -11,6 +11,8 @@ from recommender.retrievers.covisit import BoughtTogether, ReadNext, ViewedBough
 from recommender.retrievers.neighbours import Neighbours
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
+from recommender.retrievers.repeat import Repeat
+from recommender.retrievers.tifu import Tifu
 
 if TYPE_CHECKING:
     from recommender.contract import Retriever
@@ -20,6 +22,8 @@ RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     CategoryPopular,
     OwnRecent,
     OwnFrequent,
+    Repeat,
+    Tifu,
     ViewedNext,
     ViewedBought,
     BoughtTogether,
