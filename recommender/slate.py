@@ -107,6 +107,8 @@ REASON_TEXTS = {
     "category": "Popular in categories you look at",
     "recent": "You looked at this recently",
     "frequent": "You come back to this",
+    "repeat": "Time to buy this again",
+    "tifu": "In your basket and in others like it",
     "viewed_next": "Others looked at this next",
     "viewed_bought": "Others bought this after what you looked at",
     "bought_together": "Goes with what you bought",

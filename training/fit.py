@@ -9,15 +9,19 @@ import numpy as np
 
 from recommender.items import KINDS, Items
 from training.fitting.als import AlsParams, fit_als
+from training.fitting.cold import ColdParams, item_features, warmed
 from training.fitting.content import Description, fit_content
 from training.fitting.cosine import CosineParams, fit_cosine
 from training.fitting.covisit import RELATIONS, CovisitParams, fit_bought_together, fit_covisit
 from training.fitting.ease import EaseParams, fit_ease
-from training.fitting.facts import fit_facts
+from training.fitting.facts import customers_of, fit_facts
 from training.fitting.fresh import FreshParams, fit_fresh
 from training.fitting.kindred import KindredParams, fit_kindred
+from training.fitting.own import FrequentParams, fit_frequent
 from training.fitting.popular import PopularParams, decayed_counts, fit_category, fit_popular
+from training.fitting.repeat import RepeatParams, fit_repeat
 from training.fitting.rp3beta import Rp3BetaParams, fit_rp3beta
+from training.fitting.tifu import TifuParams, fit_tifu
 from training.fitting.trending import TrendingParams, fit_trending
 from training.fitting.vstan import VstanParams, fit_vstan
 
@@ -39,7 +43,9 @@ class Recipe:
     trending: TrendingParams = field(default_factory=TrendingParams)
     fresh: FreshParams = field(default_factory=FreshParams)
     kindred: KindredParams = field(default_factory=KindredParams)
-    frequent_half_life_days: float = 60.0
+    frequent: FrequentParams = field(default_factory=FrequentParams)
+    repeat: RepeatParams = field(default_factory=RepeatParams)
+    tifu: TifuParams = field(default_factory=TifuParams)
     covisit: CovisitParams = field(default_factory=CovisitParams)
     reading: CovisitParams = field(default_factory=CovisitParams)
     vstan: VstanParams = field(default_factory=VstanParams)
@@ -47,6 +53,7 @@ class Recipe:
     rp3beta: Rp3BetaParams = field(default_factory=Rp3BetaParams)
     ease: EaseParams = field(default_factory=EaseParams)
     als: AlsParams = field(default_factory=AlsParams)
+    cold: ColdParams = field(default_factory=ColdParams)
     seed: int = 0
 
     @property
@@ -82,14 +89,30 @@ def _bought_together(material: Material, recipe: Recipe) -> Fitted:
     return fit_bought_together(material.touches, material.n_items, window_days=window, half_life_days=half_life)
 
 
+def _als(material: Material, recipe: Recipe) -> Fitted:
+    """Factors of taste, those of cold items from what they say of themselves."""
+    arrays = fit_als(material.touches, material.n_items, recipe.als, recipe.weights, seed=recipe.seed)
+    if not arrays:
+        return {}
+    items = _items(material)
+    features = item_features(
+        _described(material), items.category, items.price_minor, recipe.cold.n_text, seed=recipe.seed
+    )
+    factors = warmed(arrays["als.item_factors"], features, customers_of(material.touches, len(items)), recipe.cold)  # type: ignore[arg-type]
+    return arrays | {"als.item_factors": factors}
+
+
+def _described(material: Material) -> list[Description]:
+    kinds = _items(material).kind.tolist()
+    return [Description(KINDS[kind], *texts) for kind, texts in zip(kinds, material.vocabulary.texts, strict=True)]
+
+
 def _content(material: Material, recipe: Recipe) -> Fitted:
     """Text and category similarity; nothing where no item says anything of itself."""
     if not any(any(texts) for texts in material.vocabulary.texts):
         return {}
     popularity = decayed_counts(material.touches, material.n_items, recipe.popular.half_life_days)
-    kinds = _items(material).kind.tolist()
-    described = [Description(KINDS[kind], *texts) for kind, texts in zip(kinds, material.vocabulary.texts, strict=True)]
-    return fit_content(described, popularity)
+    return fit_content(_described(material), popularity)
 
 
 FITS: Final[Mapping[str, Callable[[Material, Recipe], Fitted]]] = {
@@ -97,7 +120,9 @@ FITS: Final[Mapping[str, Callable[[Material, Recipe], Fitted]]] = {
     "trending": lambda m, r: fit_trending(m.touches, _items(m), r.trending),
     "fresh": lambda m, r: fit_fresh(m.touches, _items(m), r.fresh),
     "category": lambda m, r: fit_category(m.touches, _items(m), r.popular),
-    "frequent": lambda _, r: {"frequent.half_life_days": np.array([r.frequent_half_life_days], np.float32)},
+    "frequent": lambda m, r: fit_frequent(m.touches, m.n_items, r.frequent),
+    "repeat": lambda m, r: fit_repeat(m.touches, _items(m), r.repeat),
+    "tifu": lambda m, r: fit_tifu(m.touches, m.n_items, r.tifu),
     **{relation.name: _covisits(number) for number, relation in enumerate(RELATIONS)},
     "bought_together": _bought_together,
     "kindred": lambda m, r: fit_kindred(m.touches, m.n_items, r.kindred),
@@ -105,7 +130,7 @@ FITS: Final[Mapping[str, Callable[[Material, Recipe], Fitted]]] = {
     "cosine": lambda m, r: fit_cosine(m.touches, m.n_items, r.cosine, r.weights),
     "rp3beta": lambda m, r: fit_rp3beta(m.touches, m.n_items, r.rp3beta, r.weights),
     "ease": lambda m, r: fit_ease(m.touches, m.n_items, r.ease, r.weights),
-    "als": lambda m, r: fit_als(m.touches, m.n_items, r.als, r.weights, seed=r.seed),
+    "als": _als,
     "content": _content,
 }
 """How each source is fitted."""

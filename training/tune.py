@@ -21,8 +21,11 @@ from training.fitting.covisit import COVISIT_GRID
 from training.fitting.ease import EASE_GRID
 from training.fitting.fresh import FRESH_GRID
 from training.fitting.kindred import KINDRED_GRID
+from training.fitting.own import FREQUENT_GRID
 from training.fitting.popular import POPULAR_GRID
+from training.fitting.repeat import REPEAT_GRID
 from training.fitting.rp3beta import RP3BETA_GRID
+from training.fitting.tifu import TIFU_GRID
 from training.fitting.trending import TRENDING_GRID
 from training.fitting.vstan import VSTAN_GRID
 from training.metrics import ndcg
@@ -104,7 +107,9 @@ CHOICES: Final = (
     Choice("rp3beta", RP3BETA_GRID, ("rp3beta",)),
     Choice("ease", EASE_GRID, ("ease",)),
     Choice("als", ALS_GRID, ("als",)),
-    Choice("frequent_half_life_days", (60.0, 3.0, 14.0, 180.0, 1000.0), ("frequent",)),
+    Choice("frequent", FREQUENT_GRID, ("frequent",)),
+    Choice("repeat", REPEAT_GRID, ("repeat",)),
+    Choice("tifu", TIFU_GRID, ("tifu",)),
 )
 """What is chosen with every training, one field after the other."""
 

@@ -14,7 +14,9 @@ from recommender.retrievers.fresh import Fresh
 from recommender.retrievers.kindred import Kindred
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
+from recommender.retrievers.repeat import Repeat
 from recommender.retrievers.rp3beta import Rp3Beta
+from recommender.retrievers.tifu import Tifu
 from recommender.retrievers.trending import Trending
 from recommender.retrievers.vstan import Vstan
 
@@ -28,6 +30,8 @@ RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     CategoryPopular,
     OwnRecent,
     OwnFrequent,
+    Repeat,
+    Tifu,
     ViewedNext,
     ViewedBought,
     BoughtTogether,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from features.events import DAY_US
-from recommender.contract import NOTHING, TOUCHES, ArraySpec, Candidates, Query, best, summed
+from recommender.contract import NOTHING, TOUCHES, ArraySpec, Candidates, FloatVector, Query, best, summed
+from recommender.kernels_repeat import owned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recommender.items import Items
-
-WEIGHTS = np.array([1.0, 1.0, 1.0, 2.0, 0.0, 1.0], np.float32)
-"""What a touch says about coming back to the item, by ``TOUCHES``."""
 
 
 class OwnRecent:
@@ -45,28 +43,61 @@ class OwnRecent:
 
 
 class OwnFrequent:
-    """Items that the customer comes back to: how often, with a half-life.
+    """Items that the customer comes back to: how often, with a half-life, and times what the item is worth to all.
 
-    Purchases count from the long memory of orders, other touches from the short one.
+    Purchases count by days, from the long memory of orders, other touches from the short one.
+    ``frequent.params`` = (half-life in days, six touch weights by ``TOUCHES``, that of purchases a day);
+    ``frequent.lift`` is the popularity of each item to a small power, in (0, 1].
     """
 
     name: ClassVar[str] = "frequent"
-    arrays: ClassVar[Mapping[str, ArraySpec]] = {"frequent.half_life_days": ArraySpec("float32", 1)}
+    arrays: ClassVar[Mapping[str, ArraySpec]] = {
+        "frequent.params": ArraySpec("float32", 1),
+        "frequent.lift": ArraySpec("float32", 1),
+    }
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items) -> None:
         del items
-        self._half_life_days = float(arrays["frequent.half_life_days"][0])
+        params: FloatVector = arrays["frequent.params"]  # type: ignore[assignment]
+        self._lift: FloatVector = arrays["frequent.lift"]  # type: ignore[assignment]
+        bought = TOUCHES.index("buys")
+        self._half_life_days, self._day_weight = float(params[0]), float(params[1 + bought])
+        self._touch_weights = params[1:7] * (np.arange(len(TOUCHES)) != bought)
 
     def retrieve(self, query: Query, n: int) -> Candidates:
-        """Distinct items by decayed count; an item bought counts by its orders."""
-        other = query.touch_counts * (np.arange(len(TOUCHES)) != TOUCHES.index("buys"))
-        touch = (other @ WEIGHTS) * self._decay((query.now - query.touch_at) / DAY_US)
-        bought = query.bought_n * self._decay(query.now / DAY_US - query.bought_day)
+        """Distinct items by decayed count times lift."""
         item_idx = np.concatenate([query.touch_idx, query.bought_idx])
         if not len(item_idx):
             return NOTHING
-        return best(*query.allow(*summed(item_idx, np.concatenate([touch, bought]).astype(np.float32))), n)
+        touch = (query.touch_counts @ self._touch_weights) * self._decay((query.now - query.touch_at) / DAY_US)
+        bought = self._day_weight * self._decay(query.now / DAY_US - query.bought_day)
+        item_idx, count = summed(item_idx, np.concatenate([touch, bought]).astype(np.float32))
+        return best(*query.allow(item_idx, count * self._lift[item_idx]), n)
 
     def _decay(self, age_days: NDArray[np.floating]) -> NDArray[np.floating]:
         weight: NDArray[np.floating] = np.exp2(-np.maximum(age_days, 0) / self._half_life_days)
         return weight
+
+
+def repeat_share(query: Query, prior: FloatVector) -> float:
+    """Which part of the customer's purchases, after those of their first day, were of items bought before.
+
+    The posterior mean ``(a + repeats) / (a + b + purchases)`` of a Beta prior, so that little history
+    says little; purchases count an item and day once.
+
+    Parameters
+    ----------
+    prior : float32, shape (2,)
+        ``a`` and ``b`` > 0, as ``repeat.prior`` of the bundle.
+    """
+    a, b = prior.tolist()
+    n_repeats, n_purchases = repeats_of(query)
+    return float((a + n_repeats) / (a + b + n_purchases))
+
+
+def repeats_of(query: Query) -> tuple[int, int]:
+    """Purchases after those of the first day: how many were of items bought before, and how many in all."""
+    if not len(query.bought_idx):
+        return 0, 0
+    _, n_days, first_day, _ = owned(query.bought_idx, query.bought_day)
+    return int((n_days - 1).sum()), int(n_days.sum() - (first_day == first_day.min()).sum())

@@ -21,7 +21,6 @@ from recommender.items import KINDS
 from recommender.moves import Moves
 from recommender.overlay import NO_OVERLAY, CatalogOverlay
 from recommender.ranker import Ranker
-from recommender.retrievers import RETRIEVERS
 from recommender.scale import Scale
 from recommender.slate import REASON_TEXTS, SlateRequest
 from tests.recommender.small import (

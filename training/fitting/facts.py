@@ -35,7 +35,7 @@ def fit_facts(touches: Touches, items: Items, half_life_days: float) -> dict[str
     rate, gap = _repeats(touches, n)
     columns = {
         "popularity": np.log1p(popularity),
-        "customers": np.log1p(_customers(touches, n, list(range(len(TOUCHES))))),
+        "customers": np.log1p(customers_of(touches, n)),
         "trend": _trend(decayed_counts(touches, n, half_life_days / 4), popularity),
         "cart_rate": _smoothed(carts, looks),
         "buy_rate": _smoothed(buys, np.maximum(looks, buys)),
@@ -45,6 +45,11 @@ def fit_facts(touches: Touches, items: Items, half_life_days: float) -> dict[str
     }
     table = np.column_stack([columns[name] for name in ITEM_FACTS]).astype(np.float32)
     return {"facts.item": np.ascontiguousarray(table), "facts.first_seen_day": _first_day(touches, items)}
+
+
+def customers_of(touches: Touches, n_items: int) -> FloatVector:
+    """Distinct customers of each item, float32, shape (n_items,)."""
+    return _customers(touches, n_items, list(range(len(TOUCHES))))
 
 
 def _customers(touches: Touches, n_items: int, touch: list[int]) -> FloatVector:
