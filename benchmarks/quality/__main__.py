@@ -19,9 +19,9 @@ from rich.console import Console
 
 from benchmarks.quality.cases import test_split
 from benchmarks.quality.lists import Stored
+from benchmarks.quality.peers import PEERS
 from benchmarks.quality.report import compare, summary_of, table_of
 from benchmarks.quality.runs import SYSTEM, alone, list_path, run_peer, run_system
-from benchmarks.quality.peers import PEERS
 from benchmarks.quality.sources import DATASETS, Prepared, prepare
 from benchmarks.quality.tasks import TASKS
 from features.errors import InvalidData
@@ -92,21 +92,30 @@ def _run_peers(cache: Path, tasks: Sequence[Task], console: Console) -> None:
         prepared = Prepared.load(cache / task.dataset)
         digest = test_split(task, prepared.events, prepared.held).cases.digest()
         for name in task.peers:
-            if prepared.events.n_items > PEERS[name].max_items or Stored.load(list_path(cache, task, name), digest):
+            if prepared.events.n_items > PEERS[name].max_items or stored_peer(cache, task, name, digest):
                 continue
             console.print(f"{task.name}: {name}", style="dim", markup=False)
             alone(run_peer, cache, task.name, name)
+
+
+def stored_peer(cache: Path, task: Task, name: str, digest: str) -> Stored | None:
+    """Lists of a baseline for the cases of ``digest``, where they were made with the settings of today."""
+    return Stored.load(list_path(cache, task, name), f"{digest}-{PEERS[name].digest}")
 
 
 def _compared(cache: Path, tasks: Sequence[Task], options: argparse.Namespace) -> Iterator[Comparison]:
     for task in tasks:
         prepared = Prepared.load(cache / task.dataset)
         cases = test_split(task, prepared.events, prepared.held).cases
-        systems = task.peers if options.peers_only else (SYSTEM, *task.peers)
-        found = {name: Stored.load(list_path(cache, task, name), cases.digest()) for name in systems}
+        digest = cases.digest()
+        found = {name: stored_peer(cache, task, name, digest) for name in task.peers}
+        if not options.peers_only:
+            found[SYSTEM] = Stored.load(list_path(cache, task, SYSTEM), digest)
         stored = {name: one for name, one in found.items() if one}
         if not set(stored) - {SYSTEM}:
-            raise InvalidData(f"{task.name}: expected lists of baselines in {cache}, got none; run once without --system-only")
+            raise InvalidData(
+                f"{task.name}: expected lists of baselines in {cache}, got none; run once without --system-only"
+            )
         yield from compare(task, cases, stored, SYSTEM)
 
 

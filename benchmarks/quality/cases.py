@@ -76,7 +76,7 @@ class Cases:
         target = np.array([keys[0] for keys in self.targets])
         is_running = session[row] == session[queries.last[query] - 1]
         again = is_running & (queries.events.item_keys[queries.events.item_idx[row]] == target[query])
-        return np.bincount(query[again], minlength=len(self)) == 0
+        return np.asarray(np.bincount(query[again], minlength=len(self)) == 0)
 
 
 class Split(NamedTuple):

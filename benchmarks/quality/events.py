@@ -131,7 +131,9 @@ class Queries:
 
     def take(self, rows: slice | Ints) -> Queries:
         """Some of the queries."""
-        return Queries(self.events, *(column[rows] for column in (self.first, self.last, self.as_of, self.customer_idx)))
+        return Queries(
+            self.events, *(column[rows] for column in (self.first, self.last, self.as_of, self.customer_idx))
+        )
 
     def rows(self) -> tuple[Ints, Ints]:
         """Query and event row of every event of every history."""

@@ -92,7 +92,7 @@ def compare(task: Task, cases: Cases, stored: Mapping[str, Stored], system: str)
         yield _comparison("… new in the session", task, cases, results, cases.is_new_in_session(), system)
 
 
-def _comparison(  # noqa: PLR0913
+def _comparison(
     name: str, task: Task, cases: Cases, results: Sequence[Result], keep: NDArray[np.bool_], system: str
 ) -> Comparison:
     kept = [Result(one.system, [values[keep] for values in one.values], one.stored) for one in results]
@@ -105,13 +105,14 @@ def table_of(comparison: Comparison) -> Table:
     """Every system of one task, ours first, then the baselines from the best on."""
     names = [f"{SHOWN[name]}@{n}" for name, n in comparison.task.metrics]
     n = len(comparison.groups)
-    table = Table(*("system", *names, "tune s", "fit s", "ms a list", "peak MiB", "setting"), title=_title(comparison, n))
+    costs = ("tune s", "fit s", "ms a list", "peak MiB")
+    table = Table("system", *names, *costs, "setting", title=_title(comparison, n))
     ordered = sorted(comparison.peers, key=lambda result: -result.mean)
     for result in [comparison.ours, *ordered] if comparison.ours else ordered:
         cost = result.stored.note.cost
         ms = 1_000 * cost.decide_s / max(1, len(result.stored.keys))
-        costs = (f"{cost.tune_s:.1f}", f"{cost.fit_s:.1f}", f"{ms:.2f}", f"{cost.peak_mib:.0f}")
-        table.add_row(result.system, *_figures(result, comparison.groups), *costs, _setting(result))
+        spent = (f"{cost.tune_s:.1f}", f"{cost.fit_s:.1f}", f"{ms:.2f}", f"{cost.peak_mib:.0f}")
+        table.add_row(result.system, *_figures(result, comparison.groups), *spent, _setting(result))
     return table
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.quality.cases import Cases, inner_split, test_split
-from benchmarks.quality.lists import N, NOTHING, Cost, Note, Stored, lists_of
+from benchmarks.quality.lists import NOTHING, Cost, N, Note, Stored, lists_of
 from benchmarks.quality.peers import PEERS
 from benchmarks.quality.scores import values_of
 from benchmarks.quality.sources import Prepared
-from benchmarks.quality.tasks import TASKS, Task
+from benchmarks.quality.tasks import TASKS, Cut, Task
 from features.journey import Journey
 from recommender.slate import SlateRequest
 from training.job import train
@@ -28,9 +28,13 @@ from training.split import states_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from benchmarks.quality.cases import Split
     from benchmarks.quality.lists import Model
     from recommender.engine import Engine
+
+    Ints = NDArray[np.int64]
 
 SYSTEM: Final = "rihla"
 MIN_VALIDATION: Final = 20
@@ -65,13 +69,14 @@ def run_peer(cache: Path, task_name: str, peer_name: str) -> None:
     fitted = time.monotonic()
     rows = lists_of(model, split.past, split.cases.queries, hide_seen=task.hide_seen)
     cost = Cost(tuned - start, fitted - tuned, time.monotonic() - fitted, peak_mib())
-    setting = PEERS[peer_name].settings[number]._asdict()
-    note = Note(peer_name, split.cases.digest(), _finite(setting), number, validation, cost)
+    peer = PEERS[peer_name]
+    digest = f"{split.cases.digest()}-{peer.digest}"
+    note = Note(peer_name, digest, _finite(peer.settings[number]._asdict()), number, validation, cost)
     Stored(_keys(rows, split), note).save(list_path(cache, task, peer_name))
 
 
-def _keys(rows: np.ndarray[Any, np.dtype[np.int64]], split: Split) -> np.ndarray[Any, np.dtype[np.int64]]:
-    keys: np.ndarray[Any, np.dtype[np.int64]] = np.where(rows >= 0, split.past.events.item_keys[rows], NOTHING)
+def _keys(rows: Ints, split: Split) -> Ints:
+    keys: Ints = np.where(rows >= 0, split.past.events.item_keys[rows], NOTHING)
     return keys
 
 
@@ -108,7 +113,7 @@ def _part(cache: Path, task: Task, name: str, split: Split) -> Model:
     if len(peer.settings) == 1:
         return peer.fitted(split.past, 0)
     path = list_path(cache, task, name)
-    stored = Stored.load(path, _digest(cache, task))
+    stored = Stored.load(path, f"{_digest(cache, task)}-{peer.digest}")
     if stored is None:
         raise ValueError(f"{path}: expected the lists of {name}, which a blend of it needs, got none")
     return peer.fitted(split.past, stored.note.setting_no)
@@ -125,7 +130,7 @@ def run_system(cache: Path, dataset: str, task_names: Sequence[str]) -> None:
     tasks = [task for task in TASKS if task.name in task_names]
     for cut in dict.fromkeys(task.cut for task in tasks):
         start = time.monotonic()
-        engine = _trained(prepared, None if cut.of(prepared.events) == prepared.events.until else cut.of(prepared.events))
+        engine = _trained(prepared, None if cut == Cut() else cut.of(prepared.events))
         fit_s = time.monotonic() - start
         for task in (task for task in tasks if task.cut == cut):
             _decide(cache, prepared, task, engine, fit_s)
@@ -146,7 +151,7 @@ def _decide(cache: Path, prepared: Prepared, task: Task, engine: Engine, fit_s: 
     Stored(keys, note).save(list_path(cache, task, SYSTEM))
 
 
-def decided(engine: Engine, prepared: Prepared, cases: Cases, *, hide_seen: bool) -> np.ndarray[Any, np.dtype[np.int64]]:
+def decided(engine: Engine, prepared: Prepared, cases: Cases, *, hide_seen: bool) -> Ints:
     """Lists of our own system, shape (n_cases, N), each as of its case's moment and without rules."""
     request = SlateRequest(limit=N, unseen_only=hide_seen, apply_rules=False)
     as_of = cases.queries.as_of

@@ -202,9 +202,7 @@ def rated_films(path: Path) -> Frames:
     films = pd.read_parquet(path / "items.parquet")
     genres = films.columns[5:]
     text = [" ".join(genres[row]) for row in films[genres].to_numpy(bool)]
-    items = pd.DataFrame(
-        {"item_id": "i" + films["movie_id"].astype(str), "title": films["movie_title"], "text": text}
-    )
+    items = pd.DataFrame({"item_id": "i" + films["movie_id"].astype(str), "title": films["movie_title"], "text": text})
     return Frames(_named(rows, "user_id", "movie_id", "item_view", at), items)
 
 

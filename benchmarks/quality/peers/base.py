@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,11 @@ class Peer:
     settings: Sequence[Any]
     parts: tuple[str, ...] = ()
     max_items: int = 10**9
+
+    @property
+    def digest(self) -> str:
+        """Name of exactly these settings."""
+        return blake2b(repr(self.settings).encode(), digest_size=4).hexdigest()
 
     def fitted(self, past: Past, setting_no: int, parts: Sequence[Model] = ()) -> Model:
         """The model of one setting."""

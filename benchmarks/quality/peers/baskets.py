@@ -29,15 +29,12 @@ class Tifu(NamedTuple):
 
 def fit_tifu(past: Past, setting: Tifu) -> Model:
     """Vectors of all customers; a query blends its own with the mean of its nearest."""
-    known = vectors(everyone(past.events), past.events.sessions(), setting)
+    known = vectors(everyone(past.events), setting)
     square = np.asarray(known.power(2).sum(axis=1))
     is_empty = np.diff(known.indptr) == 0
-    session: NDArray[np.int64] | None = None
 
     def score(queries: Queries) -> Scores:
-        nonlocal session
-        session = queries.events.sessions() if session is None else session
-        own = vectors(queries, session, setting)
+        own = vectors(queries, setting)
         distance = square - 2 * (own @ known.T).toarray()
         distance[:, is_empty] = np.inf
         distance[np.arange(len(queries)), queries.customer_idx] = np.inf
@@ -54,9 +51,10 @@ def everyone(events: Events) -> Queries:
     return Queries(events, bounds[:-1], bounds[1:], np.full(n, events.until), np.arange(n))
 
 
-def vectors(queries: Queries, session: NDArray[np.int64], setting: Tifu) -> sparse.csr_array:
+def vectors(queries: Queries, setting: Tifu) -> sparse.csr_array:
     """Decayed frequency of each history's items, shape (n, n_items); a session is a basket."""
     events = queries.events
+    session = events.sessions()
     query, row = baskets(queries, session)
     basket, item = session[row], events.item_idx[row]
     last = session[np.maximum(queries.last - 1, 0)]

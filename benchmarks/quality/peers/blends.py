@@ -28,7 +28,7 @@ def fit_blend(past: Past, setting: Shares, parts: Sequence[Model]) -> Model:
 
     def score(queries: Queries) -> Scores:
         scaled = starmap(_scaled, zip(setting.weights, (part(queries) for part in parts), strict=True))
-        return np.sum(list(scaled), axis=0, dtype=np.float32)
+        return np.asarray(sum(scaled), np.float32)
 
     return score
 

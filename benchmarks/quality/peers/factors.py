@@ -30,7 +30,7 @@ class Als(NamedTuple):
     iterations: int = 15
     half_life: float = NEVER
     is_graded: bool = False
-    is_binary: bool = True
+    is_binary: bool = False
 
 
 def fit_als(past: Past, setting: Als) -> Model:
@@ -98,11 +98,13 @@ ALS: Final = Peer(
     (
         Als(64, 5.0, 40.0),
         Als(128, 10.0, 40.0),
-        Als(128, 5.0, 20.0),
-        Als(128, 1.0, 10.0, half_life=30.0, is_binary=False),
+        Als(128, 10.0, 40.0, is_binary=True),
+        Als(128, 5.0, 20.0, is_binary=True),
+        Als(256, 10.0, 40.0),
+        Als(128, 1.0, 10.0, half_life=30.0),
         *some_of(
-            Als(64, 1.0, 10.0, is_graded=True, is_binary=False),
-            n=8,
+            Als(64, 1.0, 10.0, is_graded=True),
+            n=6,
             seed=2,
             factors=(64, 128),
             regularization=(0.1, 1.0, 5.0, 20.0),

@@ -20,7 +20,10 @@ BLOCK: Final = 512
 
 
 class Knn(NamedTuple):
-    """``k`` neighbours an item; ``shrink`` in interactions; half-lives in days, of the past and of the query."""
+    """``k`` neighbours an item; ``shrink`` in interactions; half-lives in days, of the past and of the query.
+
+    ``with_self`` keeps an item's likeness to itself, so that what one has comes back.
+    """
 
     k: int = 200
     shrink: float = 10.0
@@ -28,6 +31,7 @@ class Knn(NamedTuple):
     query_half_life: float = NEVER
     is_graded: bool = False
     is_binary: bool = True
+    with_self: bool = False
 
 
 def fit_knn(past: Past, setting: Knn) -> Model:
@@ -39,7 +43,7 @@ def fit_knn(past: Past, setting: Knn) -> Model:
     def block(a: int, b: int) -> sparse.csr_array:
         common = (transposed[a:b] @ matrix).tocoo()
         norm = length[a + common.row] * length[common.col] + setting.shrink
-        value = np.where(a + common.row == common.col, 0, common.data / norm)
+        value = common.data / norm * (setting.with_self | (a + common.row != common.col))
         return sparse.coo_array((value, (common.row, common.col)), shape=common.shape).tocsr()
 
     similar = best_of_rows(block, past.n_items, setting.k)
@@ -47,7 +51,7 @@ def fit_knn(past: Past, setting: Knn) -> Model:
 
 
 class Rp3beta(NamedTuple):
-    """``alpha`` sharpens steps, ``beta`` pushes popular items down; ``k`` neighbours an item; half-lives in days."""
+    """``alpha`` sharpens steps, ``beta`` pushes popular items down; the others as in :class:`Knn`."""
 
     alpha: float = 0.8
     beta: float = 0.3
@@ -56,6 +60,7 @@ class Rp3beta(NamedTuple):
     query_half_life: float = NEVER
     is_graded: bool = False
     is_binary: bool = True
+    with_self: bool = False
 
 
 def fit_rp3beta(past: Past, setting: Rp3beta) -> Model:
@@ -68,7 +73,7 @@ def fit_rp3beta(past: Past, setting: Rp3beta) -> Model:
 
     def block(a: int, b: int) -> sparse.csr_array:
         walked = (to_customer[a:b] @ to_item).tocoo()
-        value = np.where(a + walked.row == walked.col, 0, walked.data * penalty[walked.col])
+        value = walked.data * penalty[walked.col] * (setting.with_self | (a + walked.row != walked.col))
         return sparse.coo_array((value, (walked.row, walked.col)), shape=walked.shape).tocsr()
 
     similar = best_of_rows(block, past.n_items, setting.k)
@@ -105,14 +110,22 @@ def _best(rows: sparse.csr_array, k: int) -> sparse.csr_array:
 KNN: Final = Peer(
     "item-kNN",
     fit_knn,
-    some_of(
+    (
         Knn(),
-        k=(20, 100, 500),
-        shrink=(0.0, 10.0, 100.0),
-        half_life=(NEVER, 60.0),
-        query_half_life=(1.0, 30.0, NEVER),
-        is_graded=(False, True),
-        is_binary=(True, False),
+        Knn(shrink=100.0),
+        Knn(with_self=True),
+        Knn(query_half_life=0.01),
+        *some_of(
+            Knn(query_half_life=7.0, with_self=True),
+            n=8,
+            k=(20, 100, 500),
+            shrink=(0.0, 10.0, 100.0),
+            half_life=(NEVER, 60.0),
+            query_half_life=(1.0, 30.0, NEVER),
+            is_graded=(False, True),
+            is_binary=(True, False),
+            with_self=(True, False),
+        ),
     ),
 )
 RP3BETA: Final = Peer(
@@ -122,17 +135,20 @@ RP3BETA: Final = Peer(
         Rp3beta(),
         Rp3beta(beta=0.0),
         Rp3beta(alpha=1.0, beta=0.0),
-        Rp3beta(query_half_life=7.0, is_graded=True),
+        Rp3beta(alpha=0.6, beta=0.1),
+        Rp3beta(alpha=0.4, beta=0.0, k=1_000),
+        Rp3beta(beta=0.0, query_half_life=7.0, is_binary=False, with_self=True),
         *some_of(
-            Rp3beta(beta=0.5, query_half_life=1.0),
-            n=8,
+            Rp3beta(beta=0.0, with_self=True),
+            n=6,
             alpha=(0.6, 0.8, 1.0),
-            beta=(0.0, 0.2, 0.4, 0.6),
+            beta=(0.0, 0.2, 0.4),
             k=(100, 500),
             half_life=(NEVER, 60.0),
             query_half_life=(1.0, 30.0, NEVER),
             is_graded=(False, True),
             is_binary=(True, False),
+            with_self=(True, False),
         ),
     ),
 )

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Rules(NamedTuple):
     """Sequential rules.
 
-    ``n_steps`` is the furthest distance of a pair, whose weight is ``1 / distance ** power``; ``half_life`` of a pair in
-    days; ``per_session`` ends sequences at sessions, otherwise they run through all of a customer's past; ``n_last``
+    ``n_steps`` is the furthest distance of a pair, whose weight is ``1 / distance ** power``; ``half_life`` of a pair
+    in days; ``per_session`` ends sequences at sessions, otherwise they run through all of a customer's past; ``n_last``
     items of the history speak, the ``i``-th last with weight ``1 / i ** power``; ``with_self`` keeps an item's own
     return.
     """

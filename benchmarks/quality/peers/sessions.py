@@ -55,11 +55,9 @@ def fit_vstan(past: Past, setting: Vstan) -> Model:
     size = (setting.k, setting.sample)
     decays = (setting.spw, setting.snh * DAY_US, setting.inh, setting.ipw, setting.idf)
     scratch = (np.full(past.n_items, -1), np.zeros(len(index.end)))
-    sequence: NDArray[np.int64] | None = None
 
     def score(queries: Queries) -> Scores:
-        nonlocal sequence
-        sequence = _sequences(queries.events, per_session=setting.per_session) if sequence is None else sequence
+        sequence = _sequences(queries.events, per_session=setting.per_session)
         scores = np.zeros((len(queries), past.n_items), np.float32)
         for row, (first, last, now) in enumerate(zip(queries.first, queries.last, queries.as_of, strict=True)):
             start = max(first, last - MAX_LENGTH, int(np.searchsorted(sequence, sequence[last - 1])))
@@ -90,8 +88,8 @@ def index_of(events: Events, *, per_session: bool) -> Index:
     return Index(indptr, items, np.sort(events.at[lasts]), item_indptr, -pairs[1], np.log(len(length) / frequency))
 
 
-@njit  # type: ignore[untyped-decorator]
-def _score(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0913
+@njit
+def _score(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0913, PLR0917
     index: Index,
     query: NDArray[np.int64],
     now: int,
@@ -101,7 +99,7 @@ def _score(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0913
     shared: NDArray[np.float64],
     out: NDArray[np.float32],
 ):
-    """Add to ``out``; ``place`` (of items, -1) and ``shared`` (of sessions, 0) are scratch and are left as they came."""
+    """Add to ``out``; ``place`` (-1 an item) and ``shared`` (0 a session) are scratch, left as they came."""
     n_sample = size[1]
     n = len(query)
     for i in range(n):
@@ -127,8 +125,8 @@ def _score(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0913
         place[item] = -1
 
 
-@njit  # type: ignore[untyped-decorator]
-def _add_neighbours(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0913
+@njit
+def _add_neighbours(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0913, PLR0917
     index: Index,
     sessions: NDArray[np.int64],
     norm: float,

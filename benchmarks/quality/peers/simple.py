@@ -7,27 +7,38 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from benchmarks.quality.events import Queries, baskets, query_matrix, weights
+from benchmarks.quality.events import Past, Queries, baskets, query_matrix, weights
 from benchmarks.quality.peers.base import NEVER, Peer, some_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmarks.quality.events import Past
+    from benchmarks.quality.events import Events
     from benchmarks.quality.lists import Model, Scores
 
 
 class Popular(NamedTuple):
-    """``half_life`` in days; ``is_graded`` counts a purchase more than a view."""
+    """``half_life`` in days; ``is_graded`` counts a purchase more than a view; ``once`` counts customers."""
 
     half_life: float = 7.0
     is_graded: bool = False
+    once: bool = False
 
 
 def fit_popular(past: Past, setting: Popular) -> Model:
     """Decayed counts of interactions, the same for everyone."""
-    count = popularity(past, setting.half_life, is_graded=setting.is_graded).astype(np.float32)
+    counted = Past(_lasts(past.events), past.now) if setting.once else past
+    count = popularity(counted, setting.half_life, is_graded=setting.is_graded).astype(np.float32)
     return lambda queries: np.tile(count, (len(queries), 1))
+
+
+def _lasts(events: Events) -> Events:
+    """The last row of each item of each customer."""
+    code = events.customer_idx * events.n_items + events.item_idx
+    _, from_end = np.unique(code[::-1], return_index=True)
+    keep = np.zeros(len(events), np.bool_)
+    keep[len(events) - 1 - from_end] = True
+    return events.where(keep)
 
 
 def popularity(past: Past, half_life: float, *, is_graded: bool) -> NDArray[np.float64]:
@@ -50,22 +61,14 @@ class Own(NamedTuple):
 def fit_own(past: Past, setting: Own) -> Model:
     """Personal frequency, popularity below it (GP-TopFreq, Li et al. 2023)."""
     base = popularity(past, setting.popular_half_life, is_graded=False) * setting.popular
-    session = None
-
-    def score(queries: Queries) -> Scores:
-        nonlocal session
-        session = queries.events.sessions() if session is None else session
-        counts = _own_counts(queries, session, setting)
-        return np.asarray(counts.toarray() + base, np.float32)
-
-    return score
+    return lambda queries: np.asarray(_own_counts(queries, setting).toarray() + base, np.float32)
 
 
-def _own_counts(queries: Queries, session: NDArray[np.int64], setting: Own) -> sparse.csr_array:
+def _own_counts(queries: Queries, setting: Own) -> sparse.csr_array:
     if not setting.per_session:
         return query_matrix(queries, setting.half_life, is_graded=False, is_binary=False)
     events = queries.events
-    query, row = baskets(queries, session)
+    query, row = baskets(queries, events.sessions())
     value = weights(events.touch[row], queries.as_of[query] - events.at[row], setting.half_life, is_graded=False)
     return sparse.coo_array((value, (query, events.item_idx[row])), shape=(len(queries), events.n_items)).tocsr()
 
@@ -90,7 +93,7 @@ def fit_recent(past: Past, _: Recent) -> Model:
 POPULAR: Final = Peer(
     "popularity",
     fit_popular,
-    some_of(Popular(), half_life=(1.0, 7.0, 30.0, NEVER), is_graded=(False, True)),
+    some_of(Popular(), half_life=(1.0, 7.0, 30.0, NEVER), is_graded=(False, True), once=(False, True)),
 )
 OWN: Final = Peer(
     "own frequency",
