@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmarks.quality.cases import test_split
+from benchmarks.quality.cases import outer_split
 from benchmarks.quality.lists import Stored
 from benchmarks.quality.peers import PEERS
 from benchmarks.quality.report import compare, summary_of, table_of
@@ -90,7 +90,7 @@ def _run_peers(cache: Path, tasks: Sequence[Task], console: Console) -> None:
     """Run the baselines whose lists are not kept yet."""
     for task in tasks:
         prepared = Prepared.load(cache / task.dataset)
-        digest = test_split(task, prepared.events, prepared.held).cases.digest()
+        digest = outer_split(task, prepared.events, prepared.held).cases.digest()
         for name in task.peers:
             if prepared.events.n_items > PEERS[name].max_items or stored_peer(cache, task, name, digest):
                 continue
@@ -106,7 +106,7 @@ def stored_peer(cache: Path, task: Task, name: str, digest: str) -> Stored | Non
 def _compared(cache: Path, tasks: Sequence[Task], options: argparse.Namespace) -> Iterator[Comparison]:
     for task in tasks:
         prepared = Prepared.load(cache / task.dataset)
-        cases = test_split(task, prepared.events, prepared.held).cases
+        cases = outer_split(task, prepared.events, prepared.held).cases
         digest = cases.digest()
         found = {name: stored_peer(cache, task, name, digest) for name in task.peers}
         if not options.peers_only:

@@ -86,7 +86,7 @@ class Split(NamedTuple):
     cases: Cases
 
 
-def test_split(task: Task, events: Events, held: Held | None) -> Split:
+def outer_split(task: Task, events: Events, held: Held | None) -> Split:
     """The cases that are reported."""
     cut = task.cut.of(events)
     split = _held_cases(events, held) if held is not None else _timed(task, events, cut, cut + task.horizon_us())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.quality.cases import Cases, inner_split, test_split
+from benchmarks.quality.cases import Cases, inner_split, outer_split
 from benchmarks.quality.lists import NOTHING, Cost, N, Note, Stored, lists_of
 from benchmarks.quality.peers import PEERS
 from benchmarks.quality.scores import values_of
@@ -61,7 +61,7 @@ def run_peer(cache: Path, task_name: str, peer_name: str) -> None:
     """Tune a baseline on the inner split, fit it on the past, and keep its lists."""
     task = next(task for task in TASKS if task.name == task_name)
     prepared = Prepared.load(cache / task.dataset)
-    split = test_split(task, prepared.events, prepared.held)
+    split = outer_split(task, prepared.events, prepared.held)
     start = time.monotonic()
     number, validation = _tuned(cache, task, peer_name, split)
     tuned = time.monotonic()
@@ -121,7 +121,7 @@ def _part(cache: Path, task: Task, name: str, split: Split) -> Model:
 
 def _digest(cache: Path, task: Task) -> str:
     prepared = Prepared.load(cache / task.dataset)
-    return test_split(task, prepared.events, prepared.held).cases.digest()
+    return outer_split(task, prepared.events, prepared.held).cases.digest()
 
 
 def run_system(cache: Path, dataset: str, task_names: Sequence[str]) -> None:
@@ -143,7 +143,7 @@ def _trained(prepared: Prepared, until: int | None) -> Engine:
 
 
 def _decide(cache: Path, prepared: Prepared, task: Task, engine: Engine, fit_s: float) -> None:
-    cases = test_split(task, prepared.events, prepared.held).cases
+    cases = outer_split(task, prepared.events, prepared.held).cases
     start = time.monotonic()
     keys = decided(engine, prepared, cases, hide_seen=task.hide_seen)
     cost = Cost(0.0, fit_s, time.monotonic() - start, peak_mib())
