@@ -23,13 +23,14 @@ from threadpoolctl import threadpool_limits
 from features.events import DAY_US
 from features.ids import key64
 from features.journey import Journey
-from recommender.blend import Blend
+from recommender.blend import TASKS, Blend
 from recommender.engine import Engine, Model, sources_of
 from recommender.slate import SlateRequest
-from training.blending import learn_blend, samples_of
+from training.blending import learn_blend
 from training.fit import Recipe, fit
 from training.load import Data
 from training.metrics import Interval, mean_interval
+from training.pools import pools_of
 from training.relational import state_table
 from training.simulator import Environment, run_policy, simulate
 from training.split import cases_of, windows_of
@@ -124,7 +125,8 @@ def learned(data: Data, journey: Journey, seed: int = 0) -> Engine:
     earlier = fit(data.material(windows.test), recipe)
     cases = cases_of(data, windows.test, windows.until, journey.schema, n=N_CASES, seed=seed)
     engine = Engine(earlier, Blend.prior(sources_of(earlier)), journey, MODEL)
-    blend = learn_blend(engine.sources, samples_of(engine, cases), seed=seed)
+    pools = {task: pools_of(engine, cases, is_new=task == "new") for task in TASKS}
+    blend = learn_blend(engine.sources, pools, seed=seed)
     latest = fit(data.material(data.until), recipe)
     return Engine(latest, blend.projected(sources_of(latest)), journey, MODEL)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -78,7 +78,8 @@ def turned(factors: FloatMatrix) -> FloatMatrix:
 
 def spectrum_of(factors: FloatMatrix) -> FloatVector:
     """Diagonal of ``factors.T @ factors``, float32, shape (n_factors,)."""
-    return np.einsum("ij,ij->j", factors, factors, dtype=np.float64).astype(np.float32)
+    diagonal: FloatVector = np.einsum("ij,ij->j", factors, factors, dtype=np.float64).astype(np.float32)
+    return diagonal
 
 
 def solve_rows(matrix: sparse.csr_matrix, fixed: FloatMatrix, reg: FloatVector) -> FloatMatrix:
@@ -113,24 +114,25 @@ def _even_bounds(indptr: LongVector) -> LongVector:
 
 @numba.njit(nogil=True, cache=True)
 def _by_entries(seen: FloatMatrix, surplus: FloatVector, diagonal: FloatVector) -> FloatVector:
-    root = np.sqrt(surplus)
-    scaled = seen / np.sqrt(diagonal)
+    root: Any = np.sqrt(surplus)
+    scaled: Any = seen / np.sqrt(diagonal)
     for i in range(len(root)):
         scaled[i] *= root[i]
-    small = scaled @ scaled.T
+    small: Any = scaled @ scaled.T
     for i in range(len(root)):
         small[i, i] += np.float32(1)
     solution = _cholesky_solve(small, root + np.float32(1) / root)
-    return (solution @ scaled) / np.sqrt(diagonal)
+    solved: FloatVector = (solution @ scaled) / np.sqrt(diagonal)
+    return solved
 
 
 @numba.njit(nogil=True, cache=True)
 def _by_factors(seen: FloatMatrix, surplus: FloatVector, diagonal: FloatVector) -> FloatVector:
-    wanted = (surplus + np.float32(1)) @ seen
+    wanted: Any = (surplus + np.float32(1)) @ seen
     scaled = np.empty_like(seen)
     for i in range(len(surplus)):
         scaled[i] = seen[i] * np.sqrt(surplus[i])
-    normal = scaled.T @ scaled
+    normal: Any = scaled.T @ scaled
     for i in range(len(diagonal)):
         normal[i, i] += diagonal[i]
     return _cholesky_solve(normal, wanted)

@@ -17,7 +17,7 @@ from training.fitting.graphs import best_of_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from recommender.contract import LongVector
+    from recommender.contract import FloatVector, IntVector, LongVector
     from training.touches import Touches
 
 __all__ = ["MAX_DAYS", "MAX_ROWS", "TIFU_GRID", "TifuParams", "fit_tifu"]
@@ -47,7 +47,7 @@ def fit_tifu(touches: Touches, n_items: int, params: TifuParams) -> dict[str, ND
     baskets = baskets_of(touches)
     baskets = baskets.where(baskets.day >= touches.until // DAY_US - MAX_DAYS)
     bounds = baskets.bounds(len(touches.customer_ids))
-    vectors = [basket_vector(*_columns(baskets, *rows), *params[1:4]) for rows in _latest(baskets, bounds)]
+    vectors = [_vector(baskets, rows, params) for rows in _latest(baskets, bounds)]
     vectors = [(item_idx, weight) for item_idx, weight in vectors if len(item_idx) >= MIN_ITEMS]
     if not vectors:
         return {}
@@ -65,6 +65,11 @@ def fit_tifu(touches: Touches, n_items: int, params: TifuParams) -> dict[str, ND
         "tifu.rows.weight": weight.astype(np.float32),
         "tifu.params": np.array(params, np.float32),
     }
+
+
+def _vector(baskets: Baskets, rows: tuple[int, int], params: TifuParams) -> tuple[IntVector, FloatVector]:
+    item_idx, day = _columns(baskets, *rows)[:2]
+    return basket_vector(item_idx, day, params.group_size, params.within, params.between)
 
 
 def _columns(baskets: Baskets, start: int, end: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
