@@ -175,7 +175,7 @@ def main() -> None:
     """Run the trial and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=40_000, help="size of the simulated log")
-    parser.add_argument("--visits", type=int, default=2_500, help="how many slates each run shows")
+    parser.add_argument("--visits", type=int, default=1_500, help="how many slates each run shows")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as work, threadpool_limits(1, "blas"):

@@ -28,13 +28,13 @@ MIN_SHARE: Final = 1e-9
 class KindredParams(NamedTuple):
     """Half-life of the last step in days; ``power`` of a customer's number of items that divides their say."""
 
-    half_life_days: float = 1.0
+    half_life_days: float = 7.0
     power: float = 0.5
 
 
 KINDRED_GRID: Final = (
     KindredParams(),
-    *(KindredParams(half_life_days=days) for days in (0.25, 0.5, 3.0, 14.0, 60.0, 3650.0)),
+    *(KindredParams(half_life_days=days) for days in (0.25, 0.5, 1.0, 3.0, 14.0, 60.0, 3650.0)),
     KindredParams(half_life_days=0.25, power=1.0),
 )
 
