@@ -170,7 +170,7 @@ class Blend:
         for task, rows in self.weights.items():
             kept = np.pad(rows, ((0, 0), (0, 1)))[:, columns]
             total = kept.sum(axis=1, keepdims=True)
-            weights[task] = np.where(total > 0, kept / np.maximum(total, 1e-9), 1 / max(1, len(sources))).astype(
+            weights[task] = np.where(total > 0, kept / np.where(total > 0, total, 1), 1 / max(1, len(sources))).astype(
                 np.float32
             )
         return Blend(sources, weights, self.n_cases)

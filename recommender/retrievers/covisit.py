@@ -91,5 +91,5 @@ class ReadBought(Covisit):
     """After reading a, customers look at b, put it into the cart or buy it: from content to products."""
 
     name: ClassVar[str] = "read_bought"
-    arrays: ClassVar[Mapping[str, ArraySpec]] = graph_arrays("read_bought")
+    arrays: ClassVar[Mapping[str, ArraySpec]] = covisit_arrays("read_bought")
     seed_touches: ClassVar[tuple[str, ...]] = ("reads",)
