@@ -107,15 +107,20 @@ def gap_days(baskets: Baskets, category: IntVector, shrink: float) -> Reals:
     again = np.flatnonzero(~_starts(baskets.customer_idx[order], item))
     log_gap = np.log(day[again] - day[again - 1])
     n_items = len(category)
-    total, n = np.bincount(item[again], log_gap, n_items), np.bincount(item[again], minlength=n_items)
-    return np.exp(drawn(total, n.astype(np.float64), category, shrink))
+    total = np.bincount(item[again], log_gap, n_items).astype(np.float64)
+    gaps: Reals = np.exp(drawn(total, _counts(item[again], n_items), category, shrink))
+    return gaps
 
 
 def repeat_rate(owned: Owned, category: IntVector, shrink: float) -> Reals:
     """Share of an item's customers who bought it on another day too, drawn as the intervals; shape (n_items,)."""
     n_items = len(category)
-    again = np.bincount(owned.item_idx, owned.n_days > 1, n_items)
-    return drawn(again, np.bincount(owned.item_idx, minlength=n_items).astype(np.float64), category, shrink)
+    again = _counts(owned.item_idx[owned.n_days > 1], n_items)
+    return drawn(again, _counts(owned.item_idx, n_items), category, shrink)
+
+
+def _counts(rows: IntVector, size: int) -> Reals:
+    return np.bincount(rows, minlength=size).astype(np.float64)
 
 
 def drawn(total: Reals, n: Reals, category: IntVector, shrink: float) -> Reals:
@@ -135,14 +140,15 @@ def share_prior(baskets: Baskets) -> Reals:
     size = int(baskets.customer_idx.max(initial=0)) + 1
     start = np.full(size, np.iinfo(np.int32).max)
     np.minimum.at(start, owned.customer_idx, owned.first_day)
-    repeats = np.bincount(owned.customer_idx, owned.n_days - 1, size)
+    repeats = np.bincount(owned.customer_idx, owned.n_days - 1, size).astype(np.float64)
     later = owned.n_days - (owned.first_day == start[owned.customer_idx])
-    n = np.bincount(owned.customer_idx, later, size)
+    n = np.bincount(owned.customer_idx, later, size).astype(np.float64)
     repeats, n = repeats[n > 0], n[n > 0]
     if len(n) < 2:
         return np.ones(2)
     mean = float(np.clip(repeats.sum() / n.sum(), MIN_PRIOR, 1 - MIN_PRIOR))
-    return np.array([mean, 1 - mean]) * _strength(repeats, n, mean)
+    prior: Reals = np.array([mean, 1 - mean]) * _strength(repeats, n, mean)
+    return prior
 
 
 def _strength(repeats: Reals, n: Reals, mean: float) -> float:

@@ -17,7 +17,7 @@ from training.fitting.graphs import best_of_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from recommender.contract import LongVector
+    from recommender.contract import FloatVector, IntVector, LongVector
     from training.touches import Touches
 
 __all__ = ["MAX_DAYS", "MAX_ROWS", "TIFU_GRID", "TifuParams", "fit_tifu"]
@@ -47,7 +47,7 @@ def fit_tifu(touches: Touches, n_items: int, params: TifuParams) -> dict[str, ND
     baskets = baskets_of(touches)
     baskets = baskets.where(baskets.day >= touches.until // DAY_US - MAX_DAYS)
     bounds = baskets.bounds(len(touches.customer_ids))
-    vectors = [basket_vector(*_columns(baskets, *rows), *params[1:4]) for rows in _latest(baskets, bounds)]
+    vectors = [_vector(baskets, rows, params) for rows in _latest(baskets, bounds)]
     vectors = [(item_idx, weight) for item_idx, weight in vectors if len(item_idx) >= MIN_ITEMS]
     if not vectors:
         return {}
@@ -67,8 +67,10 @@ def fit_tifu(touches: Touches, n_items: int, params: TifuParams) -> dict[str, ND
     }
 
 
-def _columns(baskets: Baskets, start: int, end: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    return baskets.item_idx[start:end], baskets.day[start:end]
+def _vector(baskets: Baskets, rows: tuple[int, int], params: TifuParams) -> tuple[IntVector, FloatVector]:
+    own = slice(*rows)
+    _, group_size, within, between, _ = params
+    return basket_vector(baskets.item_idx[own], baskets.day[own], group_size, within, between)
 
 
 def _latest(baskets: Baskets, bounds: LongVector) -> list[tuple[int, int]]:
