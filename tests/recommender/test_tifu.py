@@ -68,7 +68,9 @@ def test_a_vector_is_the_sum_over_baskets_of_its_definition(purchases, group_siz
 
 
 def test_own_items_and_those_of_the_nearest_row_add_up() -> None:
-    source = tifu([{0: 1.0}, {0: HALF, 4: HALF}, {1: 0.6, 5: 0.8}], TifuParams(k=1, alpha=0.25))
+    source = tifu(
+        [{0: 1.0}, {0: HALF, 4: HALF}, {1: 0.6, 5: 0.8}], TifuParams(k=1, group_size=2, between=0.5, alpha=0.25)
+    )
     found = source.retrieve(query_of_purchases((0, 3), (4, 3), (4, 1)), 9)
     # One group of two days: item 0 counts 1/2, item 4 counts 1; the second row is nearest.
     own = np.array([1, 2]) / 5**0.5

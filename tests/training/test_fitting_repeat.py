@@ -108,7 +108,7 @@ def test_without_repeats_nothing_is_due() -> None:
 
 
 def test_rows_of_baskets_are_vectors_of_customers_with_two_items_the_latest_first() -> None:
-    arrays = fit_tifu(bought((0, 0, 9), (0, 1, 9), (1, 2, 5), (2, 1, 3), (2, 2, 2)), 3, TifuParams())
+    arrays = fit_tifu(bought((0, 0, 9), (0, 1, 9), (1, 2, 5), (2, 1, 3), (2, 2, 2)), 3, TifuParams(group_size=2))
     assert arrays["tifu.rows.indptr"].tolist() == [0, 2, 4]
     assert sorted(arrays["tifu.rows.item_idx"][:2].tolist()) == [1, 2]
     assert arrays["tifu.rows.weight"].tolist() == pytest.approx([0.5**0.5] * 4)
