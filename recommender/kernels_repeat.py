@@ -25,7 +25,7 @@ from recommender.kernels import (
 if TYPE_CHECKING:
     from recommender.kernels import BoolVector, FloatVector, IntVector, LongVector
 
-MAX_VECTOR_ITEMS: Final = 100
+MAX_VECTOR_ITEMS: Final = 60
 """A customer's vector keeps so many of its greatest items."""
 OWNED: Final[Any] = tuple_of((OUT_INTS, OUT_INTS, OUT_INTS, OUT_INTS))
 

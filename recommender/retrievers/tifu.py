@@ -28,13 +28,14 @@ class TifuParams(NamedTuple):
     """Settings, as ``tifu.params`` holds them in this order.
 
     ``group_size`` baskets (days with a purchase) make a group; a basket counts ``within`` times the newer
-    one of its group, a group ``between`` times the newer one. ``k`` neighbours give ``1 - alpha`` of a score.
+    one of its group, a group ``between`` times the newer one. By default every basket is a group.
+    ``k`` neighbours give ``1 - alpha`` of a score.
     """
 
     k: int = 100
-    group_size: int = 3
+    group_size: int = 1
     within: float = 1.0
-    between: float = 0.8
+    between: float = 0.95
     alpha: float = 0.6
 
 

@@ -12,8 +12,10 @@ from features.ids import key64
 from features.journey import Journey
 from recommender.blend import Blend
 from recommender.engine import Engine, Model, sources_of
+from recommender.items import Items
 from training.fit import Recipe, fit
 from training.fitting.als import AlsParams
+from training.fitting.repeat import RepeatParams, fit_repeat
 from training.load import Material
 from training.touches import TOUCH_OF_TYPE, Touches
 from training.vocabulary import vocabulary_of
@@ -143,10 +145,22 @@ def engine_of(arrays) -> Engine:
     return Engine(arrays, Blend.prior(sources_of(arrays)), JOURNEY, Model("small", "1", "0" * 64, NOW))
 
 
+def habits() -> list[Line]:
+    """Sixty customers over ten weeks: the kettle every week for half of them, the spade every other week for all."""
+    return [
+        line(f"habit-{customer:02}", "purchase", item, NOW - (70 - day) * DAY_US)
+        for customer in range(60)
+        for item, every in (("kettle", 7 if customer % 2 else 69), ("spade", 14))
+        for day in range(customer % 7, 70, every)
+    ]
+
+
 @cache
 def small_arrays():
-    """Arrays of the small shop, read-only as a mapped bundle's are."""
+    """Arrays of the small shop, read-only as a mapped bundle's are; what is due again is learned from habits."""
     arrays = fitted(history())
+    items = Items(arrays)
+    arrays |= fit_repeat(touches_of(habits()).in_rows_of(items.item_key), items, RepeatParams())
     for array in arrays.values():
         array.setflags(write=False)
     return arrays

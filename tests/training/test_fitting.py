@@ -24,6 +24,7 @@ from training.fitting.als import AlsParams, fit_als
 from training.fitting.covisit import RELATIONS, SEQUENTIAL_RULES, CovisitParams, fit_bought_together, fit_covisit
 from training.fitting.graphs import best_of_rows, customer_items
 from training.fitting.neighbours import NeighbourParams, fit_neighbours
+from training.fitting.own import FrequentParams, fit_frequent
 from training.fitting.popular import (
     MIN_LOCALE_CUSTOMERS,
     N_KEPT_OF_CATEGORY,
@@ -352,7 +353,8 @@ def test_recent_items_come_by_their_place() -> None:
 
 
 def test_frequent_items_come_by_decayed_counts() -> None:
-    source = OwnFrequent({"frequent.half_life_days": np.array([10], np.float32)}, items_of())
+    params = FrequentParams(half_life_days=10, popular_power=0)
+    source = OwnFrequent(fit_frequent(touches((0, 4, "views", 1)), 5, params), items_of())
     found = source.retrieve(query_of_views((4, 20), (4, 10), (2, 0.0)), 9)
     assert found.item_idx.tolist() == [2, 4]
     assert found.score.tolist() == pytest.approx([1, 0.75])

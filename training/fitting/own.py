@@ -28,7 +28,7 @@ class FrequentParams(NamedTuple):
 
 FREQUENT_GRID: Final = (
     FrequentParams(),
-    *(FrequentParams(half_life_days=days) for days in (0.25, 1.0, 7.0, 30.0)),
+    *(FrequentParams(half_life_days=days) for days in (0.1, 1.0, 7.0, 30.0)),
     FrequentParams(half_life_days=240.0, popular_power=0.2),
     FrequentParams(half_life_days=3650.0, popular_power=0.01),
     FrequentParams(half_life_days=7.0, popular_power=0.3),

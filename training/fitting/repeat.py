@@ -108,15 +108,19 @@ def gap_days(baskets: Baskets, category: IntVector, shrink: float) -> Reals:
     log_gap = np.log(day[again] - day[again - 1])
     n_items = len(category)
     total = np.bincount(item[again], log_gap, n_items).astype(np.float64)
-    n = np.bincount(item[again], minlength=n_items).astype(np.float64)
-    return np.exp(drawn(total, n, category, shrink))
+    gaps: Reals = np.exp(drawn(total, _counts(item[again], n_items), category, shrink))
+    return gaps
 
 
 def repeat_rate(owned: Owned, category: IntVector, shrink: float) -> Reals:
     """Share of an item's customers who bought it on another day too, drawn as the intervals; shape (n_items,)."""
     n_items = len(category)
-    again = np.bincount(owned.item_idx, owned.n_days > 1, n_items).astype(np.float64)
-    return drawn(again, np.bincount(owned.item_idx, minlength=n_items).astype(np.float64), category, shrink)
+    again = _counts(owned.item_idx[owned.n_days > 1], n_items)
+    return drawn(again, _counts(owned.item_idx, n_items), category, shrink)
+
+
+def _counts(rows: IntVector, size: int) -> Reals:
+    return np.bincount(rows, minlength=size).astype(np.float64)
 
 
 def drawn(total: Reals, n: Reals, category: IntVector, shrink: float) -> Reals:
