@@ -89,7 +89,8 @@ class Als:
 
 def confidence_of(weight: FloatVector, alpha: float) -> FloatVector:
     """Total confidence of a weighted interaction, ``1 + alpha * weight``; above 1, which is that of no touch."""
-    return (1 + np.maximum(alpha * weight, MIN_SURPLUS)).astype(np.float32)
+    confidence: FloatVector = (1 + np.maximum(alpha * weight, MIN_SURPLUS)).astype(np.float32)
+    return confidence
 
 
 def fold_in(

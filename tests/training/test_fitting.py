@@ -13,17 +13,12 @@ from features.events import DAY_US
 from features.ids import key64
 from recommender.contract import TOUCHES, Query
 from recommender.items import Items
-from recommender.retrievers.als import Als, confidence_of, fold_in
 from recommender.retrievers.category import CategoryPopular
 from recommender.retrievers.covisit import ViewedNext
-from recommender.retrievers.history import item_weights
-from recommender.retrievers.neighbours import Neighbours
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
-from training.fitting.als import AlsParams, fit_als
 from training.fitting.covisit import RELATIONS, fit_bought_together, fit_covisit
-from training.fitting.graphs import best_of_rows, customer_items
-from training.fitting.neighbours import NeighbourParams, fit_neighbours
+from training.fitting.graphs import best_of_rows
 from training.fitting.popular import MIN_LOCALE_CUSTOMERS, decayed_counts, fit_category, fit_popular
 from training.touches import Touches
 from training.vocabulary import vocabulary_of
@@ -212,16 +207,6 @@ def test_two_customers_baskets_are_not_joined() -> None:
 # matrices
 
 
-def test_a_customers_weights_add_up_by_type_and_age() -> None:
-    weights = np.array([1, 1, 2, 3, 0, 5], np.float32)
-    log = touches(
-        (0, 0, "views", 10), (0, 0, "buys", 0), (0, 1, "uncarts", 0), (1, 1, "likes", 20), (-1, 1, "likes", 0)
-    )
-    found = customer_items(log, 2, weights, 10.0)
-    assert found.toarray().tolist() == pytest.approx(np.array([[5.5, 0], [0, 0.5]]))
-    assert found.nnz == 2
-
-
 @given(st.lists(st.lists(st.integers(0, 4), min_size=6, max_size=6), min_size=1, max_size=5), st.integers(1, 6))
 def test_the_best_entries_of_each_row_are_those_of_a_full_sort(rows, n) -> None:
     matrix = sparse.csr_matrix(np.array(rows, np.float32))
@@ -230,46 +215,6 @@ def test_the_best_entries_of_each_row_are_those_of_a_full_sort(rows, n) -> None:
         wanted = sorted((-value, column) for column, value in enumerate(values) if value)[:n]
         part = kept[[row]]
         assert sorted(zip((-part.data).tolist(), part.indices.tolist(), strict=True)) == wanted
-
-
-# neighbours
-
-SHARED = [(0, 0, "views", 0), (0, 1, "views", 0), (1, 0, "views", 0), (1, 1, "views", 0), (2, 1, "views", 0)]
-
-
-def test_neighbours_by_cosine() -> None:
-    params = NeighbourParams(shrink=0, half_life_days=FOREVER)
-    matrix = dense(fit_neighbours(touches(*SHARED), 3, params, EQUAL), "neighbours", 3)
-    assert matrix.tolist() == pytest.approx(np.array([[0, 2 / 6**0.5, 0], [2 / 6**0.5, 0, 0], [0, 0, 0]]))
-
-
-def test_shrinkage_pulls_the_cosine_down() -> None:
-    params = NeighbourParams(shrink=20, half_life_days=FOREVER)
-    found = dense(fit_neighbours(touches(*SHARED), 3, params, EQUAL), "neighbours", 3)[0, 1]
-    # In units of log(2)^2: the dot product is 2, the squared norms are 2 and 3, and 20 / 100 of their mean is 0.5.
-    assert found == pytest.approx(2 / (6**0.5 + 0.5))
-
-
-def test_neighbours_by_random_walk() -> None:
-    params = NeighbourParams(measure="rp3beta", alpha=1, beta=1, half_life_days=FOREVER)
-    matrix = dense(fit_neighbours(touches(*SHARED), 3, params, EQUAL), "neighbours", 3)
-    # 0 → either customer (1/2 each) → 1 (1/2 each) = 1/2, over 1's three customers; 1 → 0 and 1 (1/3 each) → 0 = 1/3.
-    assert matrix[0, 1] == pytest.approx(1 / 2 / 3)
-    assert matrix[1, 0] == pytest.approx(1 / 3 / 2)
-
-
-@pytest.mark.parametrize("rows", [[], [(0, 0, "views", 1)], [(0, 0, "views", 1), (1, 1, "views", 1)]])
-@pytest.mark.parametrize("measure", ["cosine", "rp3beta"])
-def test_items_that_share_no_customer_are_no_neighbours(rows, measure) -> None:
-    assert fit_neighbours(touches(*rows), 2, NeighbourParams(measure=measure), EQUAL) == {}
-
-
-def test_neighbours_of_a_history_add_up() -> None:
-    arrays = fit_neighbours(touches(*SHARED), 2, NeighbourParams(shrink=0, half_life_days=10), EQUAL)
-    source = Neighbours(arrays, items_of(Item(item_id="a"), Item(item_id="b")))
-    found = source.retrieve(query_of_views((0, 10), (0, 20)), 5)
-    assert found.item_idx.tolist() == [1]
-    assert found.score[0] == pytest.approx((0.5 + 0.25) ** 0.5 * 2 / 6**0.5, rel=1e-5)
 
 
 # the customer's own
@@ -296,93 +241,3 @@ def test_frequent_items_come_by_decayed_counts() -> None:
     found = source.retrieve(query_of_views((4, 20), (4, 10), (2, 0.0)), 9)
     assert found.item_idx.tolist() == [2, 4]
     assert found.score.tolist() == pytest.approx([1, 0.75])
-
-
-def test_orders_older_than_the_kept_touches_count_from_the_long_memory() -> None:
-    views = query_of_views((0, 5))
-    day = UNTIL // DAY_US
-    bought = {
-        "bought_idx": np.array([1, 0], np.int32),
-        "bought_day": np.array([day - 10, day - 5], np.int32),
-        "bought_n": np.array([2, 1], np.int32),
-    }
-    query = Query(views.now, views.touch_idx, views.touch_at, views.touch_counts, **bought)
-    item_idx, weight = item_weights(query, np.array([1, 0, 0, 0, 0, 3], np.float32), 10.0)
-    assert item_idx.tolist() == [0, 1]
-    assert weight.tolist() == pytest.approx([0.5**0.5, 2 * 3 * 0.5])
-
-
-# ALS
-
-
-def least_squares(factors, item_idx, confidence, reg) -> np.ndarray:
-    """Minimiser of ``sum_i c_i (p_i - y_i x)^2 + reg |x|^2``, as one stacked ordinary least squares."""
-    weight, wanted = np.ones(len(factors)), np.zeros(len(factors))
-    weight[item_idx], wanted[item_idx] = confidence, 1
-    n = factors.shape[1]
-    rows = np.vstack([factors * np.sqrt(weight)[:, None], np.sqrt(reg) * np.eye(n)])
-    return np.linalg.lstsq(rows, np.concatenate([wanted * np.sqrt(weight), np.zeros(n)]), rcond=None)[0]
-
-
-@given(st.integers(0, 10_000), st.sets(st.integers(0, 11), max_size=12), st.sampled_from([0.1, 1.0, 10.0]))
-def test_folding_in_solves_the_least_squares_problem(seed, seen, reg) -> None:
-    rng = np.random.default_rng(seed)
-    factors = rng.normal(size=(12, 4)).astype(np.float32)
-    item_idx = np.array(sorted(seen), np.int32)
-    confidence = rng.uniform(1, 30, len(item_idx)).astype(np.float32)
-    taste = fold_in(factors, factors.T @ factors, item_idx, confidence, reg=reg)
-    np.testing.assert_allclose(taste, least_squares(factors, item_idx, confidence, reg), atol=2e-4)
-
-
-def test_confidence_starts_at_one() -> None:
-    assert confidence_of(np.array([0, np.e - 1], np.float32), 20).tolist() == pytest.approx([1, 21])
-
-
-BLOCKS = [(customer, item, "views", 1) for customer in range(8) for item in range(6) if (customer < 4) == (item < 3)]
-PARAMS = AlsParams(n_factors=4, reg=0.1, half_life_days=FOREVER)
-
-
-def test_taste_is_for_the_items_of_ones_own_crowd() -> None:
-    log = touches(*(row for row in BLOCKS if row[:2] != (0, 2)))
-    arrays = fit_als(log, 7, PARAMS, EQUAL, seed=1)
-    items = items_of(*(Item(item_id=name) for name in "abcdefg"))
-    found = Als(arrays, items).retrieve(query_of_views((0, 1), (1, 1)), 3)
-    assert set(found.item_idx.tolist()) == {0, 1, 2}
-
-
-def test_a_customer_folded_in_is_the_customer_that_was_fitted() -> None:
-    """At the optimum of a fit each customer solves their own least squares, so an item's factors are stationary too."""
-    arrays = fit_als(touches(*BLOCKS), 6, PARAMS._replace(n_iterations=60), EQUAL, seed=1)
-    factors, gram = arrays["als.item_factors"], arrays["als.gram"]
-    confidence = confidence_of(np.ones(3, np.float32), PARAMS.alpha)
-    crowds = [np.arange(3, dtype=np.int32), np.arange(3, 6, dtype=np.int32)]
-    tastes = np.vstack(
-        [fold_in(factors, gram, crowd, confidence, reg=PARAMS.reg) for crowd in crowds for _ in range(4)]
-    )
-    again = fold_in(tastes, tastes.T @ tastes, np.arange(4, dtype=np.int32), confidence_of(np.ones(4), 20), reg=0.1)
-    np.testing.assert_allclose(again, factors[0], atol=5e-3)
-
-
-def test_als_arrays_hold_their_gram_matrix_and_the_parameters_they_were_fitted_with() -> None:
-    arrays = fit_als(touches(*BLOCKS), 6, PARAMS, EQUAL, seed=1)
-    factors = arrays["als.item_factors"]
-    np.testing.assert_allclose(arrays["als.gram"], factors.T @ factors, atol=1e-5)
-    assert arrays["als.params"].tolist() == pytest.approx([20, 0.1, FOREVER, *EQUAL])
-    assert {name: (a.dtype.name, a.ndim) for name, a in arrays.items()} == dict(Als.arrays)
-
-
-def test_items_that_no_fitted_customer_touched_have_no_taste() -> None:
-    arrays = fit_als(touches(*BLOCKS, (8, 6, "views", 1)), 8, PARAMS, EQUAL, seed=1)
-    assert not arrays["als.item_factors"][6:].any()
-    assert arrays["als.item_factors"][:6].any(axis=1).all()
-
-
-@pytest.mark.parametrize("rows", [[], [(0, 0, "views", 1), (1, 1, "views", 1)]])
-def test_customers_with_one_item_teach_no_taste(rows) -> None:
-    assert fit_als(touches(*rows), 2, PARAMS, EQUAL, seed=1) == {}
-
-
-def test_equal_touches_and_seed_give_equal_factors_and_another_seed_does_not() -> None:
-    first, again, other = (fit_als(touches(*BLOCKS), 6, PARAMS, EQUAL, seed=seed) for seed in (3, 3, 4))
-    assert all(first[name].tobytes() == again[name].tobytes() for name in first)
-    assert first["als.item_factors"].tobytes() != other["als.item_factors"].tobytes()

@@ -7,9 +7,7 @@ costs a system of the size of its entries (Woodbury 1950) in place of one of the
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -17,13 +15,13 @@ from numba import types
 from threadpoolctl import threadpool_limits
 
 from recommender.kernels import COUNT, FLOATS, FLOATS_2D, INTS, LONGS, compiled
+from training.fitting.products import in_spans
 
 if TYPE_CHECKING:
     from scipy import sparse
 
     from recommender.contract import FloatMatrix, FloatVector, IntVector, LongVector
 
-N_CHUNKS: Final = 32
 INIT_DEVIATION: Final = 0.1
 
 
@@ -78,7 +76,8 @@ def turned(factors: FloatMatrix) -> FloatMatrix:
 
 def spectrum_of(factors: FloatMatrix) -> FloatVector:
     """Diagonal of ``factors.T @ factors``, float32, shape (n_factors,)."""
-    return np.einsum("ij,ij->j", factors, factors, dtype=np.float64).astype(np.float32)
+    diagonal: FloatVector = np.einsum("ij,ij->j", factors, factors, dtype=np.float64).astype(np.float32)
+    return diagonal
 
 
 def solve_rows(matrix: sparse.csr_matrix, fixed: FloatMatrix, reg: FloatVector) -> FloatMatrix:
@@ -94,43 +93,36 @@ def solve_rows(matrix: sparse.csr_matrix, fixed: FloatMatrix, reg: FloatVector) 
     indptr, column = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
     out = np.zeros((matrix.shape[0], fixed.shape[1]), np.float32)
     spectrum = spectrum_of(fixed)
-    bounds = _even_bounds(indptr)
 
-    def solve(chunk: int) -> None:
-        solve_span(indptr, column, matrix.data, fixed, spectrum, reg, bounds[chunk], bounds[chunk + 1], out)
+    def solve(first: int, last: int) -> None:
+        solve_span(indptr, column, matrix.data, fixed, spectrum, reg, first, last, out)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        list(pool.map(solve, range(len(bounds) - 1)))
+    with threadpool_limits(1, "blas"):
+        in_spans(indptr, solve)
     return out
-
-
-def _even_bounds(indptr: LongVector) -> LongVector:
-    """Rows that cut a matrix into spans of about equally many rows and entries."""
-    load = indptr + np.arange(len(indptr))
-    targets = np.linspace(0, load[-1], N_CHUNKS + 1)
-    return np.unique(np.searchsorted(load, targets))
 
 
 @numba.njit(nogil=True, cache=True)
 def _by_entries(seen: FloatMatrix, surplus: FloatVector, diagonal: FloatVector) -> FloatVector:
-    root = np.sqrt(surplus)
-    scaled = seen / np.sqrt(diagonal)
+    root: Any = np.sqrt(surplus)
+    scaled: Any = seen / np.sqrt(diagonal)
     for i in range(len(root)):
         scaled[i] *= root[i]
-    small = scaled @ scaled.T
+    small: Any = scaled @ scaled.T
     for i in range(len(root)):
         small[i, i] += np.float32(1)
     solution = _cholesky_solve(small, root + np.float32(1) / root)
-    return (solution @ scaled) / np.sqrt(diagonal)
+    solved: FloatVector = (solution @ scaled) / np.sqrt(diagonal)
+    return solved
 
 
 @numba.njit(nogil=True, cache=True)
 def _by_factors(seen: FloatMatrix, surplus: FloatVector, diagonal: FloatVector) -> FloatVector:
-    wanted = (surplus + np.float32(1)) @ seen
+    wanted: Any = (surplus + np.float32(1)) @ seen
     scaled = np.empty_like(seen)
     for i in range(len(surplus)):
         scaled[i] = seen[i] * np.sqrt(surplus[i])
-    normal = scaled.T @ scaled
+    normal: Any = scaled.T @ scaled
     for i in range(len(diagonal)):
         normal[i, i] += diagonal[i]
     return _cholesky_solve(normal, wanted)
