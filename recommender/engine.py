@@ -104,9 +104,9 @@ class Engine:
         self.blend = blend if blend.sources == self.sources else Blend.uniform(self.sources)
         self.moves = Moves(arrays)
         self._rules = rules or Rules()
+        self.scale = Scale.of_arrays(arrays) if is_ranked else Scale.plain()
         is_ranked = is_ranked and blend.sources == self.sources and Ranker.fits(arrays, self.sources)
         self.ranker = Ranker(arrays, self.items, self.sources) if is_ranked else None
-        self.scale = Scale.of_arrays(arrays)
         self._ranks = Ranks(self.retrievers, self.blend, self.ranker, self.scale, self.items)
         self._is_personal = np.array([source not in UNPERSONAL for source in self.sources], np.bool_)
 
@@ -151,7 +151,7 @@ class Engine:
         return cls(empty_arrays(), Blend.uniform(()), definition, Model("none", "0", "", 0))
 
     def with_blend(self, blend: Blend) -> Engine:
-        """The same engine with other weights, and no ranker."""
+        """The same engine with other weights, without the ranker and the scale that belong to its own."""
         return Engine(self._arrays, blend, self.journey, self.model, self._rules, is_ranked=False)
 
     def without_stage(self) -> Engine:

@@ -24,7 +24,8 @@ def cases(targets, touched, at=None):
     n = len(targets)
     as_of = np.full(n, NOW, np.int64) if at is None else np.array(at, np.int64)
     arrays = [[np.array(keys, np.int64) for keys in column] for column in (targets, touched)]
-    return Cases(np.zeros(n, np.uint8), [f"c{i}" for i in range(n)], as_of, *arrays, states=None)
+    levels = [np.ones(len(keys), np.uint8) for keys in arrays[0]]
+    return Cases(np.zeros(n, np.uint8), [f"c{i}" for i in range(n)], as_of, *arrays, levels, states=None)
 
 
 def test_targets_come_one_after_the_other_with_what_is_known_of_them():

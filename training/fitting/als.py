@@ -13,12 +13,14 @@ import numpy as np
 from recommender.retrievers.als import Regularisation, confidence_of
 from recommender.retrievers.history import History
 from training.fitting.graphs import customer_items
-from training.fitting.ials import alternate, spectrum_of
+from training.fitting.ials import alternate, spectrum_of, turned
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from recommender.contract import FloatVector
+    from recommender.contract import FloatMatrix, FloatVector
     from training.touches import Touches
 
 MIN_ITEMS_A_CUSTOMER: Final = 2
@@ -77,11 +79,13 @@ def fit_als(
         seed=seed,
     )
     head = np.array([params.alpha, *customers], np.float32)
-    return {
-        "als.item_factors": found.columns,
-        "als.spectrum": spectrum_of(found.columns),
-        "als.params": np.concatenate([head, history.to_array()]),
-    }
+    return with_factors({"als.params": np.concatenate([head, history.to_array()])}, found.columns)
+
+
+def with_factors(arrays: Mapping[str, NDArray[np.generic]], factors: FloatMatrix) -> dict[str, NDArray[np.generic]]:
+    """The arrays with other item factors, turned to where their Gram matrix is diagonal, and its diagonal."""
+    straight = turned(factors)
+    return {**arrays, "als.item_factors": straight, "als.spectrum": spectrum_of(straight)}
 
 
 def shared_out(n_seen: NDArray[np.integer], n_other: int, params: AlsParams) -> Regularisation:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from recommender.retrievers.history import History
-from training.fitting.graphs import customer_items, liked_of, product_graph
+from training.fitting.graphs import customer_items, liked_of
+from training.fitting.products import Divisor, best_of_product
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from scipy import sparse
 
     from recommender.contract import FloatVector
     from training.touches import Touches
@@ -31,6 +31,7 @@ class CosineParams(NamedTuple):
     n_neighbours: int = 200
     half_life_days: float = 3650.0
     power: float = 0.5
+    has_self: bool = True
 
 
 COSINE_GRID: Final = (
@@ -49,13 +50,9 @@ def fit_cosine(
     """Best neighbours of every item; empty where no two items share a customer."""
     history = History(params.half_life_days, params.power, touch_weights)
     matrix = customer_items(touches, n_items, history)
-    square = np.asarray(matrix.multiply(matrix).sum(axis=0), np.float32).ravel()
-    by_row, by_column = square ** (1 - params.asymmetry), square**params.asymmetry
-    pull = params.shrink / 100 * float(square[square > 0].mean()) if square.any() else 0.0
-
-    def normalise(block: sparse.csr_matrix, start: int) -> None:
-        row = np.repeat(by_row[start : start + block.shape[0]], np.diff(block.indptr))
-        block.data /= (row * by_column[block.indices] + pull).astype(np.float32)
-
-    graph = product_graph(matrix.T.tocsr(), matrix, params.n_neighbours, normalise)
+    square = np.bincount(matrix.indices, matrix.data**2, n_items).astype(np.float32)
+    unit = float(square[square > 0].mean()) if square.any() else 1.0
+    # A product that is not 0 belongs to two items that somebody touched: nothing is divided by 0.
+    divisor = Divisor(square ** (1 - params.asymmetry), square**params.asymmetry, params.shrink / 100 * unit)
+    graph = best_of_product(matrix.T.tocsr(), matrix, divisor, params.n_neighbours, has_self=params.has_self)
     return liked_of("cosine", graph, history)

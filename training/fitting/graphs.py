@@ -11,15 +11,12 @@ from features.events import DAY_US
 from recommender.retrievers.history import damped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from recommender.retrievers.history import History
     from training.touches import Touches
 
 MAX_ITEMS_A_CUSTOMER: Final = 500
-BLOCK: Final = 1024
 
 
 def customer_items(touches: Touches, n_items: int, history: History) -> sparse.csr_matrix:
@@ -66,33 +63,6 @@ def graph_of(name: str, matrix: sparse.csr_matrix) -> dict[str, NDArray[np.gener
     }
 
 
-def product_graph(
-    left: sparse.csr_matrix,
-    right: sparse.csr_matrix,
-    n: int,
-    finish: Callable[[sparse.csr_matrix, int], None] | None = None,
-) -> sparse.csr_matrix:
-    """The ``n`` greatest entries of each row of ``left @ right`` off its diagonal, a block of rows at a time.
-
-    ``finish`` changes a block in place, given its first row, before the greatest are looked for.
-    """
-    blocks = [sparse.csr_matrix((0, right.shape[1]), dtype=np.float32)]
-    for start in range(0, left.shape[0], BLOCK):
-        block = (left[start : start + BLOCK] @ right).tocsr()
-        block.sort_indices()
-        if finish is not None:
-            finish(block, start)
-        _drop_self(block, start)
-        blocks.append(best_of_rows(block, n))
-    return sparse.vstack(blocks, format="csr")
-
-
 def liked_of(name: str, graph: sparse.csr_matrix, history: History) -> dict[str, NDArray[np.generic]]:
     """Arrays of a :class:`recommender.retrievers.graph.Liked`; empty where the graph has no edge."""
     return {**graph_of(name, graph), f"{name}.params": history.to_array()} if graph.nnz else {}
-
-
-def _drop_self(block: sparse.csr_matrix, start: int) -> None:
-    rows = np.repeat(np.arange(start, start + block.shape[0]), np.diff(block.indptr))
-    block.data[block.indices == rows] = 0
-    block.eliminate_zeros()

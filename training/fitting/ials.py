@@ -7,8 +7,6 @@ costs a system of the size of its entries (Woodbury 1950) in place of one of the
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numba
@@ -17,13 +15,13 @@ from numba import types
 from threadpoolctl import threadpool_limits
 
 from recommender.kernels import COUNT, FLOATS, FLOATS_2D, INTS, LONGS, compiled
+from training.fitting.products import in_spans
 
 if TYPE_CHECKING:
     from scipy import sparse
 
     from recommender.contract import FloatMatrix, FloatVector, IntVector, LongVector
 
-N_CHUNKS: Final = 32
 INIT_DEVIATION: Final = 0.1
 
 
@@ -95,21 +93,13 @@ def solve_rows(matrix: sparse.csr_matrix, fixed: FloatMatrix, reg: FloatVector) 
     indptr, column = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
     out = np.zeros((matrix.shape[0], fixed.shape[1]), np.float32)
     spectrum = spectrum_of(fixed)
-    bounds = _even_bounds(indptr)
 
-    def solve(chunk: int) -> None:
-        solve_span(indptr, column, matrix.data, fixed, spectrum, reg, bounds[chunk], bounds[chunk + 1], out)
+    def solve(first: int, last: int) -> None:
+        solve_span(indptr, column, matrix.data, fixed, spectrum, reg, first, last, out)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        list(pool.map(solve, range(len(bounds) - 1)))
+    with threadpool_limits(1, "blas"):
+        in_spans(indptr, solve)
     return out
-
-
-def _even_bounds(indptr: LongVector) -> LongVector:
-    """Rows that cut a matrix into spans of about equally many rows and entries."""
-    load = indptr + np.arange(len(indptr))
-    targets = np.linspace(0, load[-1], N_CHUNKS + 1)
-    return np.unique(np.searchsorted(load, targets))
 
 
 @numba.njit(nogil=True, cache=True)

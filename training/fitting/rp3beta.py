@@ -12,7 +12,8 @@ import numpy as np
 from scipy import sparse
 
 from recommender.retrievers.history import History
-from training.fitting.graphs import customer_items, liked_of, product_graph
+from training.fitting.graphs import customer_items, liked_of
+from training.fitting.products import Divisor, best_of_product
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +35,7 @@ class Rp3BetaParams(NamedTuple):
     n_neighbours: int = 200
     half_life_days: float = 3650.0
     power: float = 0.5
+    has_self: bool = True
     normal: bool = True
 
 
@@ -56,9 +58,9 @@ def fit_rp3beta(
     to_customer, to_item = row_normal(matrix.T.tocsr()), row_normal(matrix)
     to_customer.data **= np.float32(params.alpha)
     to_item.data **= np.float32(params.alpha)
-    popularity = np.maximum(np.bincount(matrix.indices, minlength=n_items), 1)
-    discount = sparse.diags((popularity ** -float(params.beta)).astype(np.float32))
-    graph = product_graph(to_customer, (to_item @ discount).tocsr(), params.n_neighbours)
+    customers = np.maximum(np.bincount(matrix.indices, minlength=n_items), 1)
+    discount = Divisor(np.ones(n_items, np.float32), customers.astype(np.float32) ** np.float32(params.beta), 0.0)
+    graph = best_of_product(to_customer, to_item, discount, params.n_neighbours, has_self=params.has_self)
     return liked_of("rp3beta", row_normal(graph) if params.normal else graph, history)
 
 
