@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 SYSTEM: Final = "rihla"
+_STATUS: Final = Path("/proc/self/status")
 MIN_VALIDATION: Final = 20
 """Below so many validation cases the default setting serves."""
 
@@ -47,9 +47,15 @@ def alone(run: Callable[..., None], *arguments: Any) -> None:
         pool.submit(run, *arguments).result()
 
 
-def peak_mib() -> float:
-    """Peak resident memory of this process, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mib() -> float | None:
+    """Peak resident memory of this process, MiB; None where the system has no ``/proc``.
+
+    ``getrusage`` would count the process that this one was forked from.
+    """
+    if not _STATUS.is_file():
+        return None
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def list_path(cache: Path, task: Task, system: str) -> Path:
