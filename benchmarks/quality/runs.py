@@ -71,7 +71,7 @@ def run_peer(cache: Path, task_name: str, peer_name: str) -> None:
     start = time.monotonic()
     number, validation = _tuned(cache, task, peer_name, split)
     tuned = time.monotonic()
-    model = _model(cache, task, peer_name, number, split)
+    model = PEERS[peer_name].fitted(split.past, number, _parts(cache, task, peer_name, split))
     fitted = time.monotonic()
     rows = lists_of(model, split.past, split.cases.queries, hide_seen=task.hide_seen)
     cost = Cost(tuned - start, fitted - tuned, time.monotonic() - fitted, peak_mib())
@@ -97,20 +97,19 @@ def _tuned(cache: Path, task: Task, peer_name: str, split: Split) -> tuple[int, 
     inner = inner_split(task, split.past)
     if len(peer.settings) == 1 or len(inner.cases) < MIN_VALIDATION:
         return 0, None
-    tried = [_value(cache, task, peer_name, number, inner) for number in range(len(peer.settings))]
+    parts = _parts(cache, task, peer_name, inner)
+    tried = [_value(task, peer.fitted(inner.past, number, parts), inner) for number in range(len(peer.settings))]
     best = int(np.argmax(tried))
     return best, tried[best]
 
 
-def _value(cache: Path, task: Task, peer_name: str, number: int, inner: Split) -> float:
-    model = _model(cache, task, peer_name, number, inner)
+def _value(task: Task, model: Model, inner: Split) -> float:
     rows = lists_of(model, inner.past, inner.cases.queries, hide_seen=task.hide_seen)
     return float(values_of(_keys(rows, inner), inner.cases.targets, task.metrics[0]).mean())
 
 
-def _model(cache: Path, task: Task, peer_name: str, number: int, split: Split) -> Model:
-    peer = PEERS[peer_name]
-    return peer.fitted(split.past, number, [_part(cache, task, part, split) for part in peer.parts])
+def _parts(cache: Path, task: Task, peer_name: str, split: Split) -> list[Model]:
+    return [_part(cache, task, part, split) for part in PEERS[peer_name].parts]
 
 
 def _part(cache: Path, task: Task, name: str, split: Split) -> Model:
