@@ -78,7 +78,7 @@ class Cost(msgspec.Struct, frozen=True):
     tune_s: float
     fit_s: float
     decide_s: float
-    peak_mib: float
+    peak_mib: float | None
 
 
 class Note(msgspec.Struct, frozen=True):

@@ -111,7 +111,12 @@ def table_of(comparison: Comparison) -> Table:
     for result in [comparison.ours, *ordered] if comparison.ours else ordered:
         cost = result.stored.note.cost
         ms = 1_000 * cost.decide_s / max(1, len(result.stored.keys))
-        spent = (f"{cost.tune_s:.1f}", f"{cost.fit_s:.1f}", f"{ms:.2f}", f"{cost.peak_mib:.0f}")
+        spent = (
+            f"{cost.tune_s:.1f}",
+            f"{cost.fit_s:.1f}",
+            f"{ms:.2f}",
+            f"{cost.peak_mib:.0f}" if cost.peak_mib else "?",
+        )
         table.add_row(result.system, *_figures(result, comparison.groups), *spent, _setting(result))
     return table
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 SYSTEM: Final = "rihla"
+_STATUS: Final = Path("/proc/self/status")
 MIN_VALIDATION: Final = 20
 """Below so many validation cases the default setting serves."""
 
@@ -47,9 +47,15 @@ def alone(run: Callable[..., None], *arguments: Any) -> None:
         pool.submit(run, *arguments).result()
 
 
-def peak_mib() -> float:
-    """Peak resident memory of this process, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mib() -> float | None:
+    """Peak resident memory of this process, MiB; None where the system has no ``/proc``.
+
+    ``getrusage`` would count the process that this one was forked from.
+    """
+    if not _STATUS.is_file():
+        return None
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def list_path(cache: Path, task: Task, system: str) -> Path:
@@ -65,7 +71,7 @@ def run_peer(cache: Path, task_name: str, peer_name: str) -> None:
     start = time.monotonic()
     number, validation = _tuned(cache, task, peer_name, split)
     tuned = time.monotonic()
-    model = _model(cache, task, peer_name, number, split)
+    model = PEERS[peer_name].fitted(split.past, number, _parts(cache, task, peer_name, split))
     fitted = time.monotonic()
     rows = lists_of(model, split.past, split.cases.queries, hide_seen=task.hide_seen)
     cost = Cost(tuned - start, fitted - tuned, time.monotonic() - fitted, peak_mib())
@@ -91,20 +97,19 @@ def _tuned(cache: Path, task: Task, peer_name: str, split: Split) -> tuple[int, 
     inner = inner_split(task, split.past)
     if len(peer.settings) == 1 or len(inner.cases) < MIN_VALIDATION:
         return 0, None
-    tried = [_value(cache, task, peer_name, number, inner) for number in range(len(peer.settings))]
+    parts = _parts(cache, task, peer_name, inner)
+    tried = [_value(task, peer.fitted(inner.past, number, parts), inner) for number in range(len(peer.settings))]
     best = int(np.argmax(tried))
     return best, tried[best]
 
 
-def _value(cache: Path, task: Task, peer_name: str, number: int, inner: Split) -> float:
-    model = _model(cache, task, peer_name, number, inner)
+def _value(task: Task, model: Model, inner: Split) -> float:
     rows = lists_of(model, inner.past, inner.cases.queries, hide_seen=task.hide_seen)
     return float(values_of(_keys(rows, inner), inner.cases.targets, task.metrics[0]).mean())
 
 
-def _model(cache: Path, task: Task, peer_name: str, number: int, split: Split) -> Model:
-    peer = PEERS[peer_name]
-    return peer.fitted(split.past, number, [_part(cache, task, part, split) for part in peer.parts])
+def _parts(cache: Path, task: Task, peer_name: str, split: Split) -> list[Model]:
+    return [_part(cache, task, part, split) for part in PEERS[peer_name].parts]
 
 
 def _part(cache: Path, task: Task, name: str, split: Split) -> Model:
