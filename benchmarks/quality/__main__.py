@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import tempfile
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ def main() -> None:
             _run(options, cache, tasks)
         except InvalidData as error:
             sys.exit(str(error))
+        except BrokenProcessPool:
+            sys.exit("a system's process was ended from outside; lists that were finished stay in --cache")
 
 
 def _parser() -> argparse.ArgumentParser:
