@@ -44,6 +44,9 @@ class AlsParams(NamedTuple):
     n_iterations: int = 12
 
 
+ALS_GRID: Final = (AlsParams(), AlsParams(alpha=100.0))
+
+
 def fit_als(
     touches: Touches, n_items: int, params: AlsParams, touch_weights: FloatVector, *, seed: int
 ) -> dict[str, NDArray[np.generic]]:

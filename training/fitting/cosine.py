@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class CosineParams(NamedTuple):
     half_life_days: float = 3650.0
     power: float = 0.5
     has_self: bool = True
+
+
+COSINE_GRID: Final = (CosineParams(), CosineParams(shrink=100.0))
 
 
 def fit_cosine(

@@ -44,6 +44,9 @@ class EaseParams(NamedTuple):
     max_items: int = MAX_ITEMS
 
 
+EASE_GRID: Final = (EaseParams(), EaseParams(reg=300.0))
+
+
 def fit_ease(
     touches: Touches, n_items: int, params: EaseParams, touch_weights: FloatVector
 ) -> dict[str, NDArray[np.generic]]:

@@ -6,7 +6,7 @@ TiiS 2017.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -36,7 +36,10 @@ class Rp3BetaParams(NamedTuple):
     half_life_days: float = 3650.0
     power: float = 0.5
     has_self: bool = True
-    normal: bool = True
+    is_normal: bool = True
+
+
+RP3BETA_GRID: Final = (Rp3BetaParams(), Rp3BetaParams(beta=0.0))
 
 
 def fit_rp3beta(
@@ -51,7 +54,7 @@ def fit_rp3beta(
     customers = np.maximum(np.bincount(matrix.indices, minlength=n_items), 1)
     discount = Divisor(np.ones(n_items, np.float32), customers.astype(np.float32) ** np.float32(params.beta), 0.0)
     graph = best_of_product(to_customer, to_item, discount, params.n_neighbours, has_self=params.has_self)
-    return liked_of("rp3beta", row_normal(graph) if params.normal else graph, history)
+    return liked_of("rp3beta", row_normal(graph) if params.is_normal else graph, history)
 
 
 def row_normal(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
