@@ -225,7 +225,8 @@ def _facts(data: Data, fitted: Fitted) -> dict[str, Any]:
 
 def _params(recipe: Recipe) -> dict[str, Any]:
     flat = asdict(recipe)
-    nested = {name: value._asdict() for name in ("cosine", "rp3beta", "ease", "als") if (value := getattr(recipe, name))}
+    fields = ("cosine", "rp3beta", "ease", "als")
+    nested = {name: value._asdict() for name in fields if (value := getattr(recipe, name))}
     for name, values in nested.items():
         del flat[name]
         flat |= {f"{name}.{key}": value for key, value in values.items()}

@@ -35,7 +35,9 @@ AB = items_of(Item(item_id="a"), Item(item_id="b"))
 
 def test_a_customers_weights_add_up_by_type_and_age_since_their_own_last_touch() -> None:
     history = History(10.0, 1.0, np.array([1, 1, 2, 3, 0, 5], np.float32))
-    log = touches((0, 0, "views", 30), (0, 0, "buys", 20), (0, 1, "uncarts", 20), (1, 1, "likes", 5), (-1, 1, "likes", 0))
+    log = touches(
+        (0, 0, "views", 30), (0, 0, "buys", 20), (0, 1, "uncarts", 20), (1, 1, "likes", 5), (-1, 1, "likes", 0)
+    )
     found = customer_items(log, 2, history)
     assert found.toarray().tolist() == pytest.approx(np.array([[5.5, 0], [0, 2]]))
     assert found.nnz == 2
@@ -130,7 +132,9 @@ def test_a_walk_from_a_history() -> None:
 
 # EASE
 
-PAIRS = [(c, i, "views", 1) for c, seen in enumerate([(0, 1), (0, 1), (0, 1), (0, 2), (1, 2), (3, 2), (3, 2)]) for i in seen]
+PAIRS = [
+    (c, i, "views", 1) for c, seen in enumerate([(0, 1), (0, 1), (0, 1), (0, 2), (1, 2), (3, 2), (3, 2)]) for i in seen
+]
 
 
 def test_ease_is_a_ridge_regression_of_every_item_on_the_others() -> None:
@@ -189,7 +193,8 @@ def test_items_that_share_no_customer_are_no_neighbours(rows) -> None:
 # ALS
 
 BLOCKS = [(customer, item, "views", 1) for customer in range(8) for item in range(6) if (customer < 4) == (item < 3)]
-PARAMS = AlsParams(n_factors=4, alpha=20.0, reg=0.1, nu=0.0)
+PARAMS = AlsParams(n_factors=4, strength=20 / 2**0.5, reg=0.1, nu=0.0)
+"""Half of the cells are seen, so that alpha is 20."""
 
 
 def test_taste_is_for_the_items_of_ones_own_crowd() -> None:
@@ -217,7 +222,9 @@ def test_a_customer_folded_in_is_the_customer_that_was_fitted(seen, nu, n_factor
 
 
 def test_every_half_leaves_the_loss_no_greater() -> None:
-    matrix = customer_items(touches(*BLOCKS, (0, 4, "views", 1), (5, 1, "views", 1)), 6, History(FOREVER, 0.0, EQUAL)) * 10
+    matrix = (
+        customer_items(touches(*BLOCKS, (0, 4, "views", 1), (5, 1, "views", 1)), 6, History(FOREVER, 0.0, EQUAL)) * 10
+    )
     seen, reg = matrix.toarray(), np.float32(0.3)
     columns = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 
@@ -246,9 +253,9 @@ def test_turning_makes_a_gram_matrix_diagonal_and_leaves_every_length() -> None:
 def test_regularisation_keeps_its_mean_however_it_is_shared_out() -> None:
     n_seen = np.array([0, 1, 5, 30])
     for nu in (0.0, 0.5, 1.0):
-        reg = shared_out(n_seen, 100, AlsParams(alpha=20.0, reg=4.0, nu=nu))
+        reg = shared_out(n_seen, 5.0, AlsParams(reg=4.0, nu=nu))
         assert np.mean([reg.of(n) for n in (1, 5, 30)]) == pytest.approx(4)
-    # (n + 100 / 20) in proportion: 6, 10 and 35.
+    # (n + 5) in proportion: 6, 10 and 35.
     assert [reg.of(n) for n in (1, 5, 30)] == pytest.approx([4 * n / 17 for n in (6, 10, 35)])
 
 

@@ -145,7 +145,7 @@ def _cholesky_solve(matrix: FloatMatrix, right: FloatVector) -> FloatVector:
 
 
 @compiled(types.void(LONGS, INTS, FLOATS, FLOATS_2D, FLOATS, FLOATS, COUNT, COUNT, types.float32[:, ::1]))
-def solve_span(
+def solve_span(  # noqa: PLR0913, PLR0917 - a compiled loop takes its arrays one by one
     indptr: LongVector,
     column: IntVector,
     surplus: FloatVector,

@@ -30,16 +30,25 @@ class Rp3BetaParams(NamedTuple):
     :class:`recommender.retrievers.history.History`.
     """
 
-    alpha: float = 0.7
+    alpha: float = 0.4
     beta: float = 0.2
-    n_neighbours: int = 200
+    n_neighbours: int = 100
     half_life_days: float = 3650.0
     power: float = 0.5
     has_self: bool = True
     is_normal: bool = True
 
 
-RP3BETA_GRID: Final = (Rp3BetaParams(), Rp3BetaParams(beta=0.0))
+RP3BETA_GRID: Final = (
+    Rp3BetaParams(),
+    Rp3BetaParams(beta=0.0),
+    Rp3BetaParams(alpha=0.6, beta=0.4, n_neighbours=400),
+    Rp3BetaParams(beta=0.3, half_life_days=7.0),
+    Rp3BetaParams(beta=0.4, half_life_days=30.0),
+    Rp3BetaParams(alpha=1.0, beta=0.6, half_life_days=14.0),
+    Rp3BetaParams(alpha=1.0, beta=0.6, n_neighbours=200, half_life_days=90.0, power=1.0),
+    Rp3BetaParams(beta=0.0, half_life_days=1.0, power=1.0),
+)
 
 
 def fit_rp3beta(
