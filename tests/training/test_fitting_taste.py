@@ -78,18 +78,18 @@ def test_the_best_of_a_product_are_those_of_the_whole_product(left, right, n, ha
 
 
 def test_neighbours_by_cosine() -> None:
-    params = CosineParams(shrink=0, has_self=False)
+    params = CosineParams(shrink=0, asymmetry=0.5, has_self=False)
     matrix = dense(fit_cosine(touches(*SHARED), 3, params, EQUAL), "cosine", 3)
     assert matrix.tolist() == pytest.approx(np.array([[0, 2 / 6**0.5, 0], [2 / 6**0.5, 0, 0], [0, 0, 0]]))
 
 
 def test_an_item_is_its_own_nearest_neighbour_where_it_may_be() -> None:
-    matrix = dense(fit_cosine(touches(*SHARED), 3, CosineParams(shrink=0), EQUAL), "cosine", 3)
+    matrix = dense(fit_cosine(touches(*SHARED), 3, CosineParams(shrink=0, asymmetry=0.5), EQUAL), "cosine", 3)
     assert np.diag(matrix).tolist() == pytest.approx([1, 1, 0])
 
 
 def test_shrinkage_pulls_the_cosine_down() -> None:
-    found = dense(fit_cosine(touches(*SHARED), 3, CosineParams(shrink=20), EQUAL), "cosine", 3)[0, 1]
+    found = dense(fit_cosine(touches(*SHARED), 3, CosineParams(shrink=20, asymmetry=0.5), EQUAL), "cosine", 3)[0, 1]
     # The dot product is 2, the squared norms are 2 and 3, and 20 / 100 of their mean is 0.5.
     assert found == pytest.approx(2 / (6**0.5 + 0.5))
 
@@ -100,7 +100,9 @@ def test_without_the_norm_of_what_is_proposed_a_cosine_is_a_conditional_share() 
 
 
 def test_neighbours_of_a_history_add_up() -> None:
-    arrays = fit_cosine(touches(*SHARED), 2, CosineParams(shrink=0, half_life_days=10, has_self=False), EQUAL)
+    arrays = fit_cosine(
+        touches(*SHARED), 2, CosineParams(shrink=0, asymmetry=0.5, half_life_days=10, has_self=False), EQUAL
+    )
     found = Cosine(arrays, AB).retrieve(query_of_views((0, 10), (0, 20)), 5)
     assert found.item_idx.tolist() == [1]
     assert found.score[0] == pytest.approx((1 + 0.5) ** 0.5 * 2 / 6**0.5, rel=1e-5)
@@ -139,7 +141,7 @@ PAIRS = [
 
 def test_ease_is_a_ridge_regression_of_every_item_on_the_others() -> None:
     log = touches(*PAIRS)
-    matrix = dense(fit_ease(log, 4, EaseParams(reg=0.5, power=0), EQUAL), "ease", 4)
+    matrix = dense(fit_ease(log, 4, EaseParams(reg=0.5, dropout=0, power=0), EQUAL), "ease", 4)
     x = customer_items(log, 4, History(FOREVER, 0.0, EQUAL)).toarray().astype(np.float64)
     for target in range(4):
         others = [item for item in range(4) if item != target]
@@ -172,7 +174,7 @@ def test_a_catalogue_too_large_for_the_regression_has_none() -> None:
 
 
 def test_what_speaks_against_an_item_takes_from_what_speaks_for_it() -> None:
-    arrays = fit_ease(touches(*PAIRS), 4, EaseParams(reg=0.5, power=0), EQUAL)
+    arrays = fit_ease(touches(*PAIRS), 4, EaseParams(reg=0.5, dropout=0, power=0), EQUAL)
     items = items_of(*(Item(item_id=name) for name in "abcd"))
     matrix, source = dense(arrays, "ease", 4), Ease(arrays, items)
     found = source.retrieve(query_of_views((0, 1), (3, 1)), 4)
