@@ -68,7 +68,7 @@ def test_what_was_written_opens_and_decides_as_what_was_fitted(published, journe
 def test_a_shop_of_thousands_of_events_is_tuned_and_evaluated_and_leaves_nothing_out(published):
     assert published.fitted.left_out == ()
     assert published.fitted.evaluation is not None
-    assert set(published.fitted.engine.sources) >= {"popular", "als", "neighbours", "content"}
+    assert set(published.fitted.engine.sources) >= {"popular", "als", "cosine", "content"}
 
 
 def test_equal_data_and_seed_give_an_equal_digest_and_the_later_one_only_challenges(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recommender.contract import FloatMatrix, FloatVector
     from training.touches import Touches
 
-MAX_ITEMS: Final = 12_000
+MAX_ITEMS: Final = 12_500
 MIN_CUSTOMERS: Final = 2
 N_EDGES: Final = 200
 N_THREADS: Final = 2
