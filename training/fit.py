@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from recommender.items import KINDS, Items
-from training.fitting.als import AlsParams, fit_als
+from training.fitting.als import AlsParams, fit_als, with_factors
 from training.fitting.cold import ColdParams, item_features, warmed
 from training.fitting.content import Description, fit_content
 from training.fitting.cosine import CosineParams, fit_cosine
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from recommender.contract import FloatVector
+    from recommender.contract import FloatMatrix, FloatVector
     from training.load import Material
 
 
@@ -98,8 +98,8 @@ def _als(material: Material, recipe: Recipe) -> Fitted:
     features = item_features(
         _described(material), items.category, items.price_minor, recipe.cold.n_text, seed=recipe.seed
     )
-    factors = warmed(arrays["als.item_factors"], features, customers_of(material.touches, len(items)), recipe.cold)  # type: ignore[arg-type]
-    return arrays | {"als.item_factors": factors}
+    factors: FloatMatrix = arrays["als.item_factors"]  # type: ignore[assignment]
+    return with_factors(arrays, warmed(factors, features, customers_of(material.touches, len(items)), recipe.cold))
 
 
 def _described(material: Material) -> list[Description]:

@@ -13,19 +13,13 @@ from features.events import DAY_US
 from features.ids import key64
 from recommender.contract import TOUCHES, Query
 from recommender.items import Items
-from recommender.retrievers.als import Als, confidence_of, fold_in
 from recommender.retrievers.category import CategoryPopular
-from recommender.retrievers.cosine import Cosine
 from recommender.retrievers.covisit import ViewedNext
 from recommender.retrievers.history import History, item_weights
 from recommender.retrievers.own import OwnFrequent, OwnRecent
 from recommender.retrievers.popular import Popular
-from training.fitting.als import AlsParams, fit_als, shared_out, weights_of
-from training.fitting.cosine import CosineParams, fit_cosine
 from training.fitting.covisit import RELATIONS, SEQUENTIAL_RULES, CovisitParams, fit_bought_together, fit_covisit
-from training.fitting.ease import EaseParams, fit_ease
 from training.fitting.graphs import best_of_rows, customer_items
-from training.fitting.ials import spectrum_of, turned
 from training.fitting.own import FrequentParams, fit_frequent
 from training.fitting.popular import (
     MIN_LOCALE_CUSTOMERS,
@@ -35,7 +29,6 @@ from training.fitting.popular import (
     fit_category,
     fit_popular,
 )
-from training.fitting.rp3beta import Rp3BetaParams, fit_rp3beta
 from training.touches import Touches
 from training.vocabulary import vocabulary_of
 
@@ -298,63 +291,6 @@ def test_the_best_entries_of_each_row_are_those_of_a_full_sort(rows, n) -> None:
         assert sorted(zip((-part.data).tolist(), part.indices.tolist(), strict=True)) == wanted
 
 
-# items that share customers
-
-SHARED = [(0, 0, "views", 0), (0, 1, "views", 0), (1, 0, "views", 0), (1, 1, "views", 0), (2, 1, "views", 0)]
-
-
-def test_neighbours_by_cosine() -> None:
-    params = CosineParams(shrink=0, half_life_days=FOREVER, power=0)
-    matrix = dense(fit_cosine(touches(*SHARED), 3, params, EQUAL), "cosine", 3)
-    # An item is its own nearest neighbour: who comes back to it is told by that.
-    wanted = np.array([[1, 2 / 6**0.5, 0], [2 / 6**0.5, 1, 0], [0, 0, 0]])
-    np.testing.assert_allclose(matrix, wanted, atol=1e-5)
-
-
-def test_shrinkage_pulls_the_cosine_down() -> None:
-    params = CosineParams(shrink=20, half_life_days=FOREVER, power=0)
-    found = dense(fit_cosine(touches(*SHARED), 3, params, EQUAL), "cosine", 3)[0, 1]
-    # The dot product is 2, the squared norms are 2 and 3, and 20 / 100 of their mean is 0.5.
-    assert found == pytest.approx(2 / (6**0.5 + 0.5))
-
-
-def test_a_walk_ends_at_the_items_of_the_customers_of_an_item() -> None:
-    params = Rp3BetaParams(alpha=1, beta=1, half_life_days=FOREVER, power=0, normal=False)
-    matrix = dense(fit_rp3beta(touches(*SHARED), 3, params, EQUAL), "rp3beta", 3)
-    # 0 → either customer (1/2 each) → 1 (1/2 each) = 1/2, over 1's three customers; 1 → 0 and 1 (1/3 each) → 0 = 1/3.
-    assert matrix[0, 1] == pytest.approx(1 / 2 / 3)
-    assert matrix[1, 0] == pytest.approx(1 / 3 / 2)
-
-
-def test_ease_is_the_closed_form_of_its_paper() -> None:
-    log = touches(*SHARED, (2, 2, "views", 0), (3, 2, "views", 0), (3, 0, "views", 0))
-    x = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1]], float)
-    inverse = np.linalg.inv(x.T @ x + 2 * np.eye(3))
-    wanted = inverse / -np.diag(inverse)
-    np.fill_diagonal(wanted, 0)
-    found = dense(fit_ease(log, 3, EaseParams(reg=2, half_life_days=FOREVER, power=0), EQUAL), "ease", 3)
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
-
-
-@pytest.mark.parametrize("rows", [[], [(0, 0, "views", 1)], [(0, 0, "views", 1), (1, 1, "views", 1)]])
-@pytest.mark.parametrize(
-    ("fit_one", "params"), [(fit_cosine, CosineParams()), (fit_rp3beta, Rp3BetaParams()), (fit_ease, EaseParams())]
-)
-def test_items_that_share_no_customer_are_no_neighbours(rows, fit_one, params) -> None:
-    arrays = fit_one(touches(*rows), 2, params, EQUAL)
-    name = {fit_cosine: "cosine", fit_rp3beta: "rp3beta", fit_ease: "ease"}[fit_one]
-    assert arrays == {} or np.count_nonzero(dense(arrays, name, 2) - np.diag(dense(arrays, name, 2).diagonal())) == 0
-
-
-def test_neighbours_of_a_history_add_up_and_ages_run_from_the_last_touch() -> None:
-    params = CosineParams(shrink=0, half_life_days=10, power=0.5)
-    log = touches((0, 0, "views", 0), (0, 1, "views", 0), (1, 0, "views", 0), (1, 1, "views", 0))
-    source = Cosine(fit_cosine(log, 2, params, EQUAL), items_of(Item(item_id="a"), Item(item_id="b")))
-    found = source.retrieve(query_of_views((0, 40), (0, 30)), 5)
-    assert found.item_idx.tolist() == [0, 1]
-    assert found.score.tolist() == pytest.approx([(1 + 0.5) ** 0.5] * 2, rel=1e-5)
-
-
 # the customer's own
 
 
@@ -394,85 +330,3 @@ def test_orders_older_than_the_kept_touches_count_from_the_long_memory() -> None
     item_idx, weight = item_weights(query, np.array([1, 0, 0, 0, 0, 3], np.float32), 10.0)
     assert item_idx.tolist() == [0, 1]
     assert weight.tolist() == pytest.approx([1, 2 * 3 * 0.5**0.5])  # ages run back from the last touch
-
-
-# ALS
-
-
-def least_squares(factors, item_idx, confidence, reg) -> np.ndarray:
-    """Minimiser of ``sum_i c_i (p_i - y_i x)^2 + reg |x|^2``, as one stacked ordinary least squares."""
-    weight, wanted = np.ones(len(factors)), np.zeros(len(factors))
-    weight[item_idx], wanted[item_idx] = confidence, 1
-    n = factors.shape[1]
-    rows = np.vstack([factors * np.sqrt(weight)[:, None], np.sqrt(reg) * np.eye(n)])
-    return np.linalg.lstsq(rows, np.concatenate([wanted * np.sqrt(weight), np.zeros(n)]), rcond=None)[0]
-
-
-@given(st.integers(0, 10_000), st.sets(st.integers(0, 11), max_size=12), st.sampled_from([0.1, 1.0, 10.0]))
-def test_folding_in_solves_the_least_squares_problem(seed, seen, reg) -> None:
-    rng = np.random.default_rng(seed)
-    factors = turned(rng.normal(size=(12, 4)).astype(np.float32))
-    item_idx = np.array(sorted(seen), np.int32)
-    confidence = rng.uniform(1, 30, len(item_idx)).astype(np.float32)
-    taste = fold_in(factors, spectrum_of(factors), item_idx, confidence, reg=reg)
-    np.testing.assert_allclose(taste, least_squares(factors, item_idx, confidence, reg), atol=2e-4)
-
-
-def test_confidence_starts_at_one() -> None:
-    assert confidence_of(np.array([0, 1], np.float32), 20).tolist() == pytest.approx([1, 21], abs=1e-2)
-
-
-BLOCKS = [(customer, item, "views", 1) for customer in range(8) for item in range(6) if (customer < 4) == (item < 3)]
-PARAMS = AlsParams(n_factors=4, reg=0.1, nu=0, half_life_days=FOREVER)
-
-
-def test_taste_is_for_the_items_of_ones_own_crowd() -> None:
-    log = touches(*(row for row in BLOCKS if row[:2] != (0, 2)))
-    arrays = fit_als(log, 7, PARAMS, EQUAL, seed=1)
-    items = items_of(*(Item(item_id=name) for name in "abcdefg"))
-    found = Als(arrays, items).retrieve(query_of_views((0, 1), (1, 1)), 3)
-    assert set(found.item_idx.tolist()) == {0, 1, 2}
-
-
-def test_a_customer_folded_in_is_the_customer_that_was_fitted() -> None:
-    """At the optimum of a fit each customer solves their own least squares, so an item's factors are stationary too."""
-    arrays = fit_als(touches(*BLOCKS), 6, PARAMS._replace(n_iterations=60), EQUAL, seed=1)
-    factors, spectrum = arrays["als.item_factors"], arrays["als.spectrum"]
-    confidence = confidence_of(np.ones(3, np.float32), PARAMS.alpha)
-    crowds = [np.arange(3, dtype=np.int32), np.arange(3, 6, dtype=np.int32)]
-    folded = [fold_in(factors, spectrum, crowd, confidence, reg=PARAMS.reg) for crowd in crowds for _ in range(4)]
-    again = least_squares(
-        np.vstack(folded), np.arange(4), confidence_of(np.ones(4, np.float32), PARAMS.alpha), PARAMS.reg
-    )
-    np.testing.assert_allclose(again, factors[0], atol=5e-3)
-
-
-def test_als_arrays_hold_the_diagonal_of_their_gram_matrix_and_nothing_stands_beside_it() -> None:
-    arrays = fit_als(touches(*BLOCKS), 6, PARAMS, EQUAL, seed=1)
-    factors = arrays["als.item_factors"]
-    np.testing.assert_allclose(np.diag(arrays["als.spectrum"]), factors.T @ factors, atol=1e-4)
-    assert {name: (a.dtype.name, a.ndim) for name, a in arrays.items()} == dict(Als.arrays)
-
-
-def test_a_customer_of_many_items_is_held_back_more_where_weights_follow_counts() -> None:
-    few, many = np.array([1.0]), np.array([8.0])
-    even, by_count = (shared_out(np.array([1, 8]), 10, PARAMS._replace(nu=nu)) for nu in (0, 1))
-    assert weights_of(even, few) == pytest.approx(weights_of(even, many))
-    assert weights_of(by_count, few)[0] < PARAMS.reg < weights_of(by_count, many)[0]
-
-
-def test_items_that_no_fitted_customer_touched_have_no_taste() -> None:
-    arrays = fit_als(touches(*BLOCKS, (8, 6, "views", 1)), 8, PARAMS, EQUAL, seed=1)
-    assert not arrays["als.item_factors"][6:].any()
-    assert arrays["als.item_factors"][:6].any(axis=1).all()
-
-
-@pytest.mark.parametrize("rows", [[], [(0, 0, "views", 1), (1, 1, "views", 1)]])
-def test_customers_with_one_item_teach_no_taste(rows) -> None:
-    assert fit_als(touches(*rows), 2, PARAMS, EQUAL, seed=1) == {}
-
-
-def test_equal_touches_and_seed_give_equal_factors_and_another_seed_does_not() -> None:
-    first, again, other = (fit_als(touches(*BLOCKS), 6, PARAMS, EQUAL, seed=seed) for seed in (3, 3, 4))
-    assert all(first[name].tobytes() == again[name].tobytes() for name in first)
-    assert first["als.item_factors"].tobytes() != other["als.item_factors"].tobytes()

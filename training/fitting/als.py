@@ -29,28 +29,28 @@ MIN_ITEMS_A_CUSTOMER: Final = 2
 class AlsParams(NamedTuple):
     """What a fit of taste may vary.
 
-    ``alpha`` is the confidence that an item of weight 1 has beyond an untouched one. ``reg`` is the mean L2
-    weight over customers and over items, which ``nu`` shares out by how much is known of each: from 0, equally,
-    to 1, in proportion. ``half_life_days`` and ``power`` are those of
-    :class:`recommender.retrievers.history.History`.
+    ``strength`` over the root of the share of cells seen is the confidence that an item of weight 1 has beyond an
+    untouched one: what is rarely seen says more. ``reg`` is the mean L2 weight over customers and over items,
+    which ``nu`` shares out by how much is known of each: from 0, equally, to 1, in proportion.
+    ``half_life_days`` and ``power`` are those of :class:`recommender.retrievers.history.History`.
     """
 
     n_factors: int = 128
-    alpha: float = 20.0
-    reg: float = 8.0
+    strength: float = 1.5
+    reg: float = 100.0
     nu: float = 1.0
     half_life_days: float = 3650.0
-    power: float = 0.0
-    n_iterations: int = 12
+    power: float = 0.5
+    n_iterations: int = 10
 
 
 ALS_GRID: Final = (
     AlsParams(),
-    AlsParams(alpha=40.0, reg=10.0, power=0.0),
-    AlsParams(alpha=10.0, reg=5.0, half_life_days=30.0),
-    AlsParams(alpha=10.0, reg=5.0, half_life_days=3.0),
-    AlsParams(alpha=5.0, reg=15.0, power=0.0),
-    AlsParams(alpha=40.0, reg=30.0, half_life_days=14.0),
+    AlsParams(n_factors=192, reg=300.0),
+    AlsParams(strength=5.0, power=1.0),
+    AlsParams(strength=0.5, reg=30.0, half_life_days=14.0),
+    AlsParams(half_life_days=3.0),
+    AlsParams(strength=5.0, half_life_days=3.0, power=1.0),
 )
 
 
@@ -67,9 +67,11 @@ def fit_als(
     matrix = matrix[np.diff(matrix.indptr) >= MIN_ITEMS_A_CUSTOMER]
     if not matrix.shape[0]:
         return {}
-    matrix.data = confidence_of(matrix.data, params.alpha) - np.float32(1)
+    alpha = params.strength / float(np.sqrt(matrix.nnz / (len(np.unique(matrix.indices)) * matrix.shape[0])))
+    matrix.data = confidence_of(matrix.data, alpha) - np.float32(1)
     n_of_row, n_of_column = np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=n_items)
-    customers, items = shared_out(n_of_row, n_items, params), shared_out(n_of_column, len(n_of_row), params)
+    customers = shared_out(n_of_row, n_items / alpha, params)
+    items = shared_out(n_of_column, len(n_of_row) / alpha, params)
     found = alternate(
         matrix,
         min(params.n_factors, *matrix.shape),
@@ -78,7 +80,7 @@ def fit_als(
         n_iterations=params.n_iterations,
         seed=seed,
     )
-    head = np.array([params.alpha, *customers], np.float32)
+    head = np.array([alpha, *customers], np.float32)
     return with_factors({"als.params": np.concatenate([head, history.to_array()])}, found.columns)
 
 
@@ -88,12 +90,11 @@ def with_factors(arrays: Mapping[str, NDArray[np.generic]], factors: FloatMatrix
     return {**arrays, "als.item_factors": straight, "als.spectrum": spectrum_of(straight)}
 
 
-def shared_out(n_seen: NDArray[np.integer], n_other: int, params: AlsParams) -> Regularisation:
-    """Regularisation of one side whose mean over the rows that have entries is ``params.reg``.
+def shared_out(n_seen: NDArray[np.integer], offset: float, params: AlsParams) -> Regularisation:
+    """Regularisation ``(n + offset)^nu`` of one side, whose mean over the rows that have entries is ``params.reg``.
 
-    ``(n + n_other / alpha)^nu``: what was not seen counts too, each 1 / alpha of what was.
+    ``offset`` is what was not seen: as many cells as there are, each ``1 / alpha`` of what was.
     """
-    offset = n_other / params.alpha
     known = n_seen[n_seen > 0]
     return Regularisation(float(params.reg / np.mean((known + offset) ** params.nu)), offset, params.nu)
 

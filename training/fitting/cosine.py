@@ -26,21 +26,21 @@ class CosineParams(NamedTuple):
     :class:`recommender.retrievers.history.History`.
     """
 
-    shrink: float = 10.0
-    asymmetry: float = 0.5
-    n_neighbours: int = 200
+    shrink: float = 100.0
+    asymmetry: float = 0.4
+    n_neighbours: int = 100
     half_life_days: float = 3650.0
     power: float = 0.5
     has_self: bool = True
 
 
 COSINE_GRID: Final = (
-    CosineParams(power=0.0),
-    CosineParams(shrink=1.0, power=0.0),
-    CosineParams(shrink=100.0, power=0.0),
-    CosineParams(half_life_days=30.0),
-    CosineParams(half_life_days=7.0, power=1.0),
-    CosineParams(asymmetry=0.3, power=0.0),
+    CosineParams(),
+    CosineParams(shrink=10.0, asymmetry=0.5, n_neighbours=200),
+    CosineParams(shrink=10.0, asymmetry=0.6),
+    CosineParams(half_life_days=7.0),
+    CosineParams(shrink=0.0, asymmetry=0.5, n_neighbours=200, half_life_days=14.0),
+    CosineParams(asymmetry=0.3, half_life_days=3.0, power=1.0),
 )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recommender.contract import FloatMatrix, FloatVector
     from training.touches import Touches
 
-MAX_ITEMS: Final = 4_000
+MAX_ITEMS: Final = 8_000
 MIN_CUSTOMERS: Final = 2
 N_EDGES: Final = 200
 N_THREADS: Final = 2
@@ -38,13 +38,18 @@ class EaseParams(NamedTuple):
     """
 
     reg: float = 100.0
-    dropout: float = 0.0
+    dropout: float = 0.5
     half_life_days: float = 3650.0
-    power: float = 0.0
+    power: float = 0.5
     max_items: int = MAX_ITEMS
 
 
-EASE_GRID: Final = (EaseParams(reg=300.0), EaseParams(reg=100.0), EaseParams(reg=1000.0))
+EASE_GRID: Final = (
+    EaseParams(),
+    EaseParams(reg=300.0, dropout=0.6),
+    EaseParams(reg=30.0, half_life_days=7.0),
+    EaseParams(reg=300.0, half_life_days=60.0),
+)
 
 
 def fit_ease(

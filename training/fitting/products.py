@@ -87,7 +87,7 @@ MATRIX: Final = (LONGS, INTS, FLOATS)
         types.int64[::1],
     )
 )
-def best_of_span(  # noqa: PLR0913, PLR0917 - two matrices, the divisor, a span and what to fill
+def best_of_span(  # noqa: PLR0913, PLR0917 - a compiled loop takes its arrays one by one
     left_indptr: LongVector,
     left_column: IntVector,
     left_value: FloatVector,
@@ -97,7 +97,7 @@ def best_of_span(  # noqa: PLR0913, PLR0917 - two matrices, the divisor, a span 
     by_row: FloatVector,
     by_column: FloatVector,
     pull: float,
-    has_self: bool,  # noqa: FBT001 - a compiled loop has no keywords
+    has_self: bool,  # noqa: FBT001
     first: int,
     last: int,
     columns: IntVector,

@@ -30,22 +30,24 @@ class Rp3BetaParams(NamedTuple):
     :class:`recommender.retrievers.history.History`.
     """
 
-    alpha: float = 0.7
+    alpha: float = 0.4
     beta: float = 0.2
-    n_neighbours: int = 200
+    n_neighbours: int = 100
     half_life_days: float = 3650.0
     power: float = 0.5
     has_self: bool = True
-    normal: bool = True
+    is_normal: bool = True
 
 
 RP3BETA_GRID: Final = (
-    Rp3BetaParams(alpha=0.6, beta=0.0, power=0.0),
-    Rp3BetaParams(alpha=1.0, beta=0.0, power=0.0),
-    Rp3BetaParams(alpha=0.6, beta=0.3, power=0.0),
-    Rp3BetaParams(alpha=0.6, beta=0.0, half_life_days=30.0),
-    Rp3BetaParams(alpha=0.6, beta=0.6, half_life_days=60.0),
-    Rp3BetaParams(alpha=0.6, beta=0.0, half_life_days=7.0, power=1.0),
+    Rp3BetaParams(),
+    Rp3BetaParams(beta=0.0),
+    Rp3BetaParams(alpha=0.6, beta=0.4, n_neighbours=400),
+    Rp3BetaParams(beta=0.3, half_life_days=7.0),
+    Rp3BetaParams(beta=0.4, half_life_days=30.0),
+    Rp3BetaParams(alpha=1.0, beta=0.6, half_life_days=14.0),
+    Rp3BetaParams(alpha=1.0, beta=0.6, n_neighbours=200, half_life_days=90.0, power=1.0),
+    Rp3BetaParams(beta=0.0, half_life_days=1.0, power=1.0),
 )
 
 
@@ -61,7 +63,7 @@ def fit_rp3beta(
     customers = np.maximum(np.bincount(matrix.indices, minlength=n_items), 1)
     discount = Divisor(np.ones(n_items, np.float32), customers.astype(np.float32) ** np.float32(params.beta), 0.0)
     graph = best_of_product(to_customer, to_item, discount, params.n_neighbours, has_self=params.has_self)
-    return liked_of("rp3beta", row_normal(graph) if params.normal else graph, history)
+    return liked_of("rp3beta", row_normal(graph) if params.is_normal else graph, history)
 
 
 def row_normal(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
