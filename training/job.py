@@ -16,6 +16,7 @@ from recommender.engine import Engine, Model, sources_of
 from recommender.golden import N_GOLDEN, golden_of
 from training.evaluate import evaluate
 from training.fit import Recipe, fit, left_out
+from training.kinds import kind_rows
 from training.learning import Learned, Lesson, Verdict, judge, learn, lesson_of, lesson_with
 from training.load import Data
 from training.models import without_credentials
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from features.journey import Journey
     from training.evaluation import Evaluation
     from training.registry import Registry
+    from training.report_data import KindRow
 
     Progress = Callable[[str, float], None]
     Arrays = dict[str, NDArray[np.generic]]
@@ -86,6 +88,7 @@ class Fitted:
     evaluation: Evaluation | None
     left_out: tuple[str, ...]
     moves: LearnedMoves
+    kinds: tuple[KindRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ def split(
 
 def fit_all(data: Data, windows: Windows, taught: Taught, journey: Journey, say: Progress, *, n: int) -> Fitted:
     """Judge the procedure on the test window, then fit on everything with what all windows taught."""
-    evaluation, taught = _evaluated(data, windows, taught, journey, say, n=n)
+    evaluation, kinds, taught = _evaluated(data, windows, taught, journey, say, n=n)
     say("fit", 0.0)
     arrays = fit(data.material(data.until), taught.recipe)
     say("fit", 0.7)
@@ -180,7 +183,7 @@ def fit_all(data: Data, windows: Windows, taught: Taught, journey: Journey, say:
     found = moves(data, journey, say, seed=taught.recipe.seed)
     arrays |= found.arrays
     engine = engine_of(arrays, learned, journey, data.until)
-    return Fitted(engine, arrays | learned.arrays, taught.recipe, evaluation, left, found)
+    return Fitted(engine, arrays | learned.arrays, taught.recipe, evaluation, left, found, kinds)
 
 
 def moves(data: Data, journey: Journey, say: Progress, *, seed: int) -> LearnedMoves:
@@ -233,17 +236,18 @@ def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes |
 
 def _evaluated(
     data: Data, windows: Windows, taught: Taught, journey: Journey, say: Progress, *, n: int
-) -> tuple[Evaluation | None, Taught]:
-    """The test figures, and what was taught with the test window's cases added for the final model."""
+) -> tuple[Evaluation | None, tuple[KindRow, ...], Taught]:
+    """The test figures, those of the scale, and what was taught with the test window's cases for the final model."""
     cases = cases_of(data, windows.test, windows.until, journey.schema, n=n, seed=taught.recipe.seed + N_EARLIER + 1)
     if not taught.lessons or len(cases) < MIN_CASES:
-        return None, taught
+        return None, (), taught
     arrays = fit(data.material(windows.test), taught.recipe)
     learned = taught.learned(sources_of(arrays))
     engine = engine_of(arrays, learned, journey, windows.test)
     facts = facts_of(data, windows.test)
     found = evaluate(engine, cases, facts, windows.test, windows.until, progress=lambda share: say("evaluate", share))
-    return found, replace(taught, lessons=(*taught.lessons, lesson_with(engine, arrays, cases)))
+    lessons = (*taught.lessons, lesson_with(engine, arrays, cases))
+    return found, kind_rows(engine, cases), replace(taught, lessons=lessons)
 
 
 def engine_of(arrays: Arrays, learned: Learned, journey: Journey, until: int) -> Engine:
@@ -293,7 +297,8 @@ def _report_data(data: Data, fitted: Fitted) -> ReportData:
     }
     title = f"How good is the model of {data.path.resolve().name}"
     moves_rows = shown_moves(fitted.moves.report)
-    return ReportData(title, fitted.evaluation, fitted.engine.blend, len(fitted.engine.items), facts, moves_rows)
+    blend, n_items = fitted.engine.blend, len(fitted.engine.items)
+    return ReportData(title, fitted.evaluation, blend, n_items, facts, moves_rows, fitted.kinds)
 
 
 def _tables(fitted: Fitted) -> dict[str, list[dict[str, Any]]]:

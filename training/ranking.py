@@ -217,7 +217,7 @@ class _Nodes:
 def _down(threshold: float) -> np.float32:
     """The greatest float32 not above a threshold: a float32 is at most the one just when it is at most the other."""
     near = np.float32(threshold)
-    return near if near <= threshold else np.nextafter(near, np.float32(-np.inf))
+    return near if float(near) <= threshold else np.nextafter(near, np.float32(-np.inf))
 
 
 def _depth(node: Mapping[str, Any]) -> int:

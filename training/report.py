@@ -50,7 +50,7 @@ def report(published: Published) -> RenderableType:
         lines.append(f"left out, because the data does not carry it: {', '.join(fitted.left_out)}")
     lines += [f"no move {why}" for why in fitted.moves.left_out]
     rows = shown_moves(fitted.moves.report)
-    moves = [move_grid(rows)] if rows else []
+    moves = [*([move_grid(rows)] if rows else []), *([kind_grid(fitted.kinds)] if fitted.kinds else [])]
     if fitted.evaluation is None:
         lines.append("not evaluated and not tuned: too few customers with a history in the last fifth of the time")
         return Group(Text("\n".join(lines)), *map(_drawn, moves))

@@ -20,6 +20,7 @@ from recommender.engine import sources_of
 from training.evaluate import judge
 from training.fit import Recipe, fit
 from training.job import MIN_CASES, Sizes, engine_of, load, split
+from training.kinds import kind_rows
 from training.models import read_note
 from training.pooling import pooled
 from training.report_data import ReportData
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from training.job import Progress, Taught
     from training.load import Data
     from training.pooling import Judged
+    from training.report_data import KindRow
 
 TEST_SHARE: Final = 0.4
 """Share of the time that several origins may test on together."""
@@ -96,14 +98,15 @@ def evaluate_directory(
         recipe = recorded_recipe(path, data.start, plan.origins[0])
         windows = Windows(plan.validation, plan.origins[0], plan.until)
         taught = split(data, windows, journey, say, n=sizes.validation, seed=seed, recipe=recipe)
-        evaluation, engine = _rolled(data, plan, taught, journey, n=sizes.test, say=lambda x: say("evaluate", x))
+        evaluation, engine, kinds = _rolled(data, plan, taught, journey, n=sizes.test, say=lambda x: say("evaluate", x))
     facts = {
         "customers": f"{len(data.touches.customer_ids):,}",
         "touches": f"{len(data.touches):,}",
         "recipe": "tuned before the first origin" if recipe is None else "of the model in model.json",
         "sources": ", ".join(engine.sources),
     }
-    return ReportData(f"Evaluation of {path.resolve().name}", evaluation, engine.blend, len(engine.items), facts)
+    title, n_items = f"Evaluation of {path.resolve().name}", len(engine.items)
+    return ReportData(title, evaluation, engine.blend, n_items, facts, kinds=kinds)
 
 
 def recorded_recipe(path: Path, start: int, before: int) -> Recipe | None:
@@ -125,8 +128,8 @@ def model_at(data: Data, taught: Taught, journey: Journey, at: int) -> Engine:
 
 def _rolled(
     data: Data, plan: Plan, taught: Taught, journey: Journey, *, n: int, say: Callable[[float], None]
-) -> tuple[Evaluation, Engine]:
-    """Tables over all origins, and the engine of the last."""
+) -> tuple[Evaluation, Engine, tuple[KindRow, ...]]:
+    """Tables over all origins, and of the last one the engine and what its scale is worth."""
     judged: list[Judged] = []
     n_each = max(1, n // len(plan.origins))
     for number, (start, end) in enumerate(pairwise((*plan.origins, plan.until))):
@@ -138,4 +141,4 @@ def _rolled(
         raise InvalidData(
             f"{data.path}: expected {MIN_CASES} cases after {to_text(plan.origins[0])} to judge anything by"
         )
-    return pooled(judged), engine
+    return pooled(judged), engine, kind_rows(engine, cases)

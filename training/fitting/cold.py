@@ -38,14 +38,6 @@ class ColdParams(NamedTuple):
     size: float = 0.7
 
 
-COLD_GRID: Final = (
-    ColdParams(),
-    *(ColdParams(reg=reg) for reg in (1.0, 100.0)),
-    *(ColdParams(kappa=kappa) for kappa in (0.3, 4.0)),
-    *(ColdParams(size=size) for size in (0.5, 0.9)),
-)
-
-
 def item_features(
     items: Sequence[Description], category: IntVector, price_minor: LongVector, n_text: int, *, seed: int
 ) -> FloatMatrix:
