@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import lightgbm
@@ -36,10 +37,10 @@ def main() -> None:
         arrays = arrays_of(booster, 1, np.ones((2, 2), np.bool_))
         trees, group = Trees(arrays, "ranker"), np.arange(N_FEATURES, dtype=np.int32)
         took = (
-            fastest_us(lambda trees=trees, rows=rows: trees.score(rows)),
-            fastest_us(lambda booster=booster, rows=rows: booster.predict(rows, num_threads=1)),
-            fastest_us(lambda arrays=arrays, rows=rows: by_numpy(arrays, rows), rounds=5),
-            fastest_us(lambda trees=trees, rows=rows, group=group: trees.explain(rows[:8], group, N_FEATURES)),
+            fastest_us(partial(trees.score, rows)),
+            fastest_us(partial(booster.predict, rows, num_threads=1)),
+            fastest_us(partial(by_numpy, arrays, rows), rounds=5),
+            fastest_us(partial(trees.explain, rows[:8], group, N_FEATURES)),
         )
         table.add_row(str(leaves), str(n_trees), *(f"{us:,.0f}" for us in took))
     Console().print(table)
