@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from features.errors import BundleCorrupt, InputError
 from features.journey import Journey
-from recommender.blend import Blend, Pool, context_of, pool_of
+from recommender.blend import Blend, Pool, pool_of
 from recommender.bundle import open_bundle
 from recommender.candidates import Facts, feature_names
 from recommender.compose import in_order, mixed
@@ -62,6 +62,15 @@ class Model:
     digest: str
     until: int
     content_digest: str = ""
+
+
+class Asked(NamedTuple):
+    """A query with the candidates of all sources; ``live`` says that a session is running."""
+
+    query: Query
+    standing: Standing
+    live: bool
+    pool: Pool
 
 
 class Engine:
@@ -166,12 +175,23 @@ class Engine:
         arrays = {**self._arrays, **(self._blind or {})}
         return Engine(arrays, blend, self.journey, self.model, self._rules, is_ranked=bool(self._blind))
 
-    def pool(self, state: Any, request: SlateRequest, now: int) -> tuple[Pool, str]:
-        """Candidates of every source and the blend context, before anything is weighed."""
+    def asked(self, state: Any, request: SlateRequest, now: int) -> Asked:
+        """What every source proposes to a customer, before anything is weighed."""
         standing = self.journey.stage_of(state, now)
         query = query_of(state, request, self.items, now, standing.stage)
-        pool = pool_of(self.retrievers, query, len(self.items))
-        return pool, context_of(standing.stage, live=is_live(state, now))
+        return Asked(query, standing, is_live(state, now), pool_of(self.retrievers, query, len(self.items)))
+
+    def best(self, asked: Asked, n: int) -> IntVector:
+        """The first ``n`` of what was proposed by this engine or by one that differs in its weights alone.
+
+        Returns
+        -------
+        int32, shape (at most n,)
+            Rows of items as :meth:`decide` orders them without rules.
+        """
+        ranking = self._ranks.rank(asked.query, asked.standing, live=asked.live, pool=asked.pool)
+        best: IntVector = ranking.item_idx[in_order(ranking.score, ranking.item_idx, n)]
+        return best
 
     def decide(self, state: Any, request: SlateRequest, now: int, *, overlay: CatalogOverlay = NO_OVERLAY) -> Slate:
         """The slate of one customer at one moment.

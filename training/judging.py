@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from recommender.blend import Pool
     from recommender.engine import Engine
-    from recommender.slate import Slate
     from training.split import Cases
     from training.targets import Targets
 
@@ -76,11 +75,11 @@ def lists_of(engine: Engine, cases: Cases, targets: Targets, counts: NDArray[np.
     in_pool, pool_size = np.zeros(len(rows), np.bool_), np.zeros(len(cases), np.int64)
     for i in np.unique(targets.case[counts]).tolist():
         state, now = cases.states.state(i), int(cases.as_of[i])
-        pool, _ = engine.pool(state, request, now)
-        own = slice(first[i], first[i + 1])
+        asked = engine.asked(state, request, now)
+        own, pool = slice(first[i], first[i + 1]), asked.pool
         in_pool[own], pool_size[i] = np.isin(rows[own], pool.item_idx), len(pool.item_idx)
-        _fill(ranked[SYSTEM][i], _rows(engine.decide(state, request, now)))
-        _fill(ranked[TWIN][i], ranked[SYSTEM][i] if twin is engine else _rows(twin.decide(state, request, now)))
+        _fill(ranked[SYSTEM][i], engine.best(asked, N_RANKED))
+        _fill(ranked[TWIN][i], ranked[SYSTEM][i] if twin is engine else twin.best(asked, N_RANKED))
         for name, column in columns.items():
             _fill(ranked[name][i], _alone(pool, column))
     return Lists(ranked, in_pool, pool_size)
@@ -113,10 +112,6 @@ def _alone(pool: Pool, column: int) -> NDArray[np.int32]:
     score = pool.parts[:, column]
     item_idx, score = pool.item_idx[score > 0], score[score > 0]
     return item_idx[in_order(score, item_idx, N_RANKED)]
-
-
-def _rows(slate: Slate) -> NDArray[np.int32]:
-    return np.array([item.item_idx for item in slate.items], np.int32)
 
 
 def _fill(row: NDArray[np.int32], found: NDArray[np.int32]) -> None:

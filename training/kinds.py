@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from training.split import Cases
 
 N_SHOWN: Final = 20
-MAX_CASES: Final = 800
+MAX_CASES: Final = 500
 N_BINS: Final = 10
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from features.events import DAY_US
 from recommender.candidates import ITEM_FACTS
 from recommender.contract import TOUCHES
+from training.fitting.baskets import baskets_of
 from training.fitting.popular import decayed_counts
+from training.fitting.repeat import RepeatParams, gap_days, owned_of, repeat_rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 
 SMOOTHING: Final = 20.0
 """Interactions of the average item that are added to each, so that rates of few are near the mean."""
-MIN_GAPS: Final = 30
-"""So many repeat purchases of an item count as much as all items' mean gap."""
+SHRINK: Final = RepeatParams().shrink
 _LOOKS, _CARTS, _BUYS = (
     [TOUCHES.index(name) for name in names] for names in (("views", "reads"), ("carts",), ("buys",))
 )
@@ -32,15 +33,15 @@ def fit_facts(touches: Touches, items: Items, half_life_days: float) -> dict[str
     n = len(items)
     popularity = decayed_counts(touches, n, half_life_days)
     looks, carts, buys = (_customers(touches, n, touch) for touch in (_LOOKS, _CARTS, _BUYS))
-    rate, gap = _repeats(touches, n)
+    baskets = baskets_of(touches)
     columns = {
         "popularity": np.log1p(popularity),
         "customers": np.log1p(customers_of(touches, n)),
         "trend": _trend(decayed_counts(touches, n, half_life_days / 4), popularity),
         "cart_rate": _smoothed(carts, looks),
         "buy_rate": _smoothed(buys, np.maximum(looks, buys)),
-        "repeat_rate": rate,
-        "gap_days": gap,
+        "repeat_rate": repeat_rate(owned_of(baskets), items.category, SHRINK),
+        "gap_days": gap_days(baskets, items.category, SHRINK),
         "price": np.log1p(np.maximum(items.price_minor, 0)),
     }
     table = np.column_stack([columns[name] for name in ITEM_FACTS]).astype(np.float32)
@@ -72,22 +73,6 @@ def _trend(lately: FloatVector, popularity: FloatVector) -> FloatVector:
     share = lately.sum() / max(1e-9, float(popularity.sum()))
     trend: FloatVector = np.log((lately + 1) / (share * popularity + 1))
     return trend
-
-
-def _repeats(touches: Touches, n_items: int) -> tuple[FloatVector, FloatVector]:
-    """Share of an item's buyers who bought it on two days or more, and the mean gap between them in days."""
-    own = touches.of_customers()
-    own = own.where(own.touch == _BUYS[0])
-    days = np.unique(np.column_stack([own.customer_idx, own.item_idx, own.at // DAY_US]), axis=0)
-    is_same = (days[1:, :2] == days[:-1, :2]).all(axis=1) if len(days) else np.empty(0, np.bool_)
-    item, gap = days[1:][is_same, 1], np.diff(days[:, 2])[is_same] if len(days) else np.empty(0, np.int64)
-    pairs, n_days = np.unique(days[:, :2], axis=0, return_counts=True)
-    buyers = np.bincount(pairs[:, 1], minlength=n_items).astype(np.float32)
-    again = np.bincount(pairs[n_days > 1, 1], minlength=n_items).astype(np.float32)
-    n_gaps = np.bincount(item, minlength=n_items)
-    everyone = float(gap.mean()) if len(gap) else 0.0
-    mean_gap = (np.bincount(item, gap, n_items) + MIN_GAPS * everyone) / (n_gaps + MIN_GAPS)
-    return _smoothed(again, buyers), np.where(n_gaps > 0, mean_gap, 0).astype(np.float32)
 
 
 def _first_day(touches: Touches, items: Items) -> IntVector:

@@ -93,7 +93,7 @@ def owned_of(baskets: Baskets) -> Owned:
     order = np.lexsort((baskets.day, baskets.item_idx, baskets.customer_idx))
     customer, item, day = baskets.customer_idx[order], baskets.item_idx[order], baskets.day[order]
     first = np.flatnonzero(_starts(customer, item))
-    last = np.append(first[1:], len(order)) - 1
+    last = np.append(first, len(order))[1:] - 1
     return Owned(customer[first], item[first], (last - first + 1).astype(np.int32), day[first], day[last])
 
 
