@@ -13,14 +13,16 @@ import numpy as np
 
 from recommender.compose import in_order
 from recommender.slate import SlateRequest
+from training.pools import MIN_CASES_EACH
+from training.spread import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from recommender.blend import Pool
-    from recommender.engine import Engine
+    from recommender.engine import Asked, Engine
     from training.split import Cases
     from training.targets import Targets
 
@@ -67,21 +69,50 @@ def lists_of(engine: Engine, cases: Cases, targets: Targets, counts: NDArray[np.
     ----------
     counts : bool, shape (n_targets,)
     """
-    request = SlateRequest(limit=N_RANKED, unseen_only=is_new, apply_rules=False)
-    twin, columns = engine.without_stage(), _columns(engine)
-    rows = engine.items.rows_of(targets.item_key)
-    first = np.searchsorted(targets.case, np.arange(len(cases) + 1))
-    ranked = {name: np.full((len(cases), N_RANKED), -1, np.int32) for name in (SYSTEM, TWIN, *columns)}
-    in_pool, pool_size = np.zeros(len(rows), np.bool_), np.zeros(len(cases), np.int64)
-    for i in np.unique(targets.case[counts]).tolist():
-        state, now = cases.states.state(i), int(cases.as_of[i])
-        asked = engine.asked(state, request, now)
-        own, pool = slice(first[i], first[i + 1]), asked.pool
-        in_pool[own], pool_size[i] = np.isin(rows[own], pool.item_idx), len(pool.item_idx)
-        _fill(ranked[SYSTEM][i], engine.best(asked, N_RANKED))
-        _fill(ranked[TWIN][i], ranked[SYSTEM][i] if twin is engine else twin.best(asked, N_RANKED))
-        for name, column in columns.items():
-            _fill(ranked[name][i], _alone(pool, column))
+    lister = _Lister(engine, cases, targets, counts, is_new=is_new)
+    return _joined(spread(lister.lists, len(cases), least=MIN_CASES_EACH))
+
+
+class _Lister:
+    """What the lists of every case of one task are made from."""
+
+    def __init__(
+        self, engine: Engine, cases: Cases, targets: Targets, counts: NDArray[np.bool_], *, is_new: bool
+    ) -> None:
+        self._engine, self._twin, self._cases = engine, engine.without_stage(), cases
+        self._columns = _columns(engine)
+        self._request = SlateRequest(limit=N_RANKED, unseen_only=is_new, apply_rules=False)
+        self._rows = engine.items.rows_of(targets.item_key)
+        self._first = np.searchsorted(targets.case, np.arange(len(cases) + 1))
+        self._is_asked = np.bincount(targets.case[counts], minlength=len(cases)) > 0
+
+    def lists(self, part: range) -> Lists:
+        """Lists of consecutive cases."""
+        ranked = {name: np.full((len(part), N_RANKED), -1, np.int32) for name in (SYSTEM, TWIN, *self._columns)}
+        start = self._first[part.start]
+        found = Lists(ranked, np.zeros(self._first[part.stop] - start, np.bool_), np.zeros(len(part), np.int64))
+        for at, case in enumerate(part):
+            if self._is_asked[case]:
+                asked = self._engine.asked(self._cases.states.state(case), self._request, int(self._cases.as_of[case]))
+                own = slice(self._first[case], self._first[case + 1])
+                found.in_pool[own.start - start : own.stop - start] = np.isin(self._rows[own], asked.pool.item_idx)
+                found.pool_size[at] = len(asked.pool.item_idx)
+                self._rank(asked, {name: rows[at] for name, rows in ranked.items()})
+        return found
+
+    def _rank(self, asked: Asked, into: Mapping[str, NDArray[np.int32]]) -> None:
+        _fill(into[SYSTEM], self._engine.best(asked, N_RANKED))
+        _fill(into[TWIN], into[SYSTEM] if self._twin is self._engine else self._twin.best(asked, N_RANKED))
+        for name, column in self._columns.items():
+            _fill(into[name], _alone(asked.pool, column))
+
+
+def _joined(parts: Sequence[Lists]) -> Lists:
+    """Lists of consecutive cases as one."""
+    ranked = {name: np.concatenate([part.ranked[name] for part in parts]) for name in parts[0].ranked}
+    in_pool, pool_size = (
+        np.concatenate(column) for column in zip(*((p.in_pool, p.pool_size) for p in parts), strict=True)
+    )
     return Lists(ranked, in_pool, pool_size)
 
 

@@ -9,7 +9,9 @@ from scipy.special import expit
 
 from recommender.items import KINDS
 from recommender.slate import SlateRequest
+from training.pools import MIN_CASES_EACH
 from training.report_data import Bin, KindRow
+from training.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,16 +33,20 @@ def kind_rows(engine: Engine, cases: Cases) -> tuple[KindRow, ...]:
     """
     if not engine.scale.is_calibrated:
         return ()
-    shown = np.array(list(_shown(engine, cases)), np.float64).reshape(-1, 3)
+    known = np.array([i for i in range(len(cases)) if len(cases.touched[i])], np.int64)
+    drawn = known[:: max(1, len(known) // MAX_CASES)]
+    parts = spread(
+        lambda part: list(_shown(engine, cases, drawn[part.start : part.stop])), len(drawn), least=MIN_CASES_EACH
+    )
+    shown = np.array([one for part in parts for one in part], np.float64).reshape(-1, 3)
     rows = (_row(kind, shown[shown[:, 0] == code, 1:]) for code, kind in enumerate(KINDS))
     return tuple(row for row in rows if row.n)
 
 
-def _shown(engine: Engine, cases: Cases) -> Iterator[tuple[int, float, bool]]:
+def _shown(engine: Engine, cases: Cases, rows: NDArray[np.int64]) -> Iterator[tuple[int, float, bool]]:
     """Kind, score and whether it was touched, of every item shown."""
     request = SlateRequest(limit=N_SHOWN, apply_rules=False)
-    known = np.array([i for i in range(len(cases)) if len(cases.touched[i])], np.int64)
-    for i in known[:: max(1, len(known) // MAX_CASES)].tolist():
+    for i in rows.tolist():
         targets = set(cases.targets[i].tolist())
         for item in engine.decide(cases.states.state(i), request, int(cases.as_of[i])).items:
             yield KINDS.index(item.kind), item.score, item.item_key in targets

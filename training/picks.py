@@ -17,7 +17,9 @@ from features.errors import InvalidData, ModelFromTheFuture
 from features.moments import moment, to_text
 from features.values import Unreadable
 from recommender.items import KINDS
+from training.pools import MIN_CASES_EACH
 from training.split import states_of
+from training.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -145,8 +147,12 @@ def _picks(engine: Engine, data: Data, audience: Audience, rows: range, request:
     customer_ids = [audience.customer_ids[row] for row in rows]
     as_of = audience.as_of[rows.start : rows.stop]
     states = states_of(data, customer_ids, as_of, engine.journey.schema)
-    decided = [(row, engine.decide(states.state(i), request, int(as_of[i]))) for i, row in enumerate(rows)]
-    return _table(decided, audience)
+
+    def decided(part: range) -> pa.Table:
+        slates = [(rows[i], engine.decide(states.state(i), request, int(as_of[i]))) for i in part]
+        return _table(slates, audience)
+
+    return pa.concat_tables(spread(decided, len(rows), least=MIN_CASES_EACH))
 
 
 def _table(decided: Sequence[tuple[int, Slate]], audience: Audience) -> pa.Table:

@@ -11,6 +11,7 @@ from recommender.blend import CONTEXTS, Pool, context_of, pool_of
 from recommender.query import is_live, query_of
 from recommender.slate import SlateRequest
 from training.split import GAINS
+from training.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from training.split import Cases
 
 CUT: Final = 10
+MIN_CASES_EACH: Final = 100
+"""Cases below which a process of its own does not pay."""
 DISCOUNT: Final = 1 / np.log2(np.arange(2, CUT + 2))
 
 
@@ -98,7 +101,8 @@ class Pools:
 
 def pools_of(engine: Engine, cases: Cases, *, is_new: bool) -> Pools:
     """Pools of all cases under one task; cases without a target or a past are left out."""
-    return _stacked(engine.sources, list(_asked(engine, cases, is_new=is_new)))
+    parts = spread(lambda rows: list(_asked(engine, cases, rows, is_new=is_new)), len(cases), least=MIN_CASES_EACH)
+    return _stacked(engine.sources, [case for part in parts for case in part])
 
 
 def joined(many: Sequence[Pools], sources: tuple[str, ...]) -> Pools:
@@ -122,9 +126,9 @@ def joined(many: Sequence[Pools], sources: tuple[str, ...]) -> Pools:
 _One = tuple[Pool, "NDArray[np.uint8]", float, int, "Query", "Standing"]
 
 
-def _asked(engine: Engine, cases: Cases, *, is_new: bool) -> Iterator[_One]:
+def _asked(engine: Engine, cases: Cases, rows: range, *, is_new: bool) -> Iterator[_One]:
     request = SlateRequest(unseen_only=is_new, apply_rules=False)
-    for i in range(len(cases)):
+    for i in rows:
         keep = ~np.isin(cases.targets[i], cases.touched[i]) if is_new else np.ones(len(cases.targets[i]), np.bool_)
         if not keep.any() or not len(cases.touched[i]):
             continue

@@ -29,6 +29,7 @@ from training.fitting.tifu import TIFU_GRID
 from training.fitting.trending import TRENDING_GRID
 from training.fitting.vstan import VSTAN_GRID
 from training.metrics import ndcg
+from training.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from training.split import Cases
 
 CUT: Final = 10
+MIN_ASKED: Final = 200
+"""Queries below which settings are tried by one process."""
 
 
 class Tuner:
@@ -74,8 +77,12 @@ class Tuner:
 
     def best(self, recipes: Sequence[Recipe], *names: str) -> Recipe:
         """The recipe under which some sources, taken together, score best; the first of equals."""
-        scores = [sum(self.score(name, recipe) for name in names) for recipe in recipes]
-        return recipes[int(np.argmax(scores))]
+        parts = spread(
+            lambda part: [sum(self.score(name, recipes[row]) for name in names) for row in part],
+            len(recipes),
+            least=1 if len(self._asked) >= MIN_ASKED else len(recipes),
+        )
+        return recipes[int(np.argmax([score for part in parts for score in part]))]
 
     def _queries(self, cases: Cases, journey: Journey, *, is_new: bool) -> Iterator[tuple[Query, LongVector]]:
         request = SlateRequest(unseen_only=is_new, apply_rules=False)

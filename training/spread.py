@@ -1,0 +1,51 @@
+"""Work on many cases by several processes of one machine, forked so that nothing has to be handed over."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+PARTS_EACH: Final = 3
+"""Parts for each process: more than one, since parts take unequal time."""
+_work: list[Callable[[range], Any]] = []
+"""What the next children are forked for, as they find it in the memory they are a copy of."""
+
+
+def spread(work: Callable[[range], T], n: int, *, least: int) -> list[T]:
+    """Answers of ``work`` for parts of ``range(n)``, in order; one process a core where each gets ``least`` or more.
+
+    Children see this process as it is now, and only their answers travel. They must not use what runs on threads
+    of its own (DuckDB, LightGBM). Within a child, and where processes cannot be forked safely, it is one part.
+    """
+    n_processes = min(n_cores(), n // max(1, least))
+    if n_processes < 2 or _work or sys.platform != "linux":
+        return [work(range(n))]
+    edges = [n * i // (n_processes * PARTS_EACH) for i in range(n_processes * PARTS_EACH + 1)]
+    parts = [range(start, end) for start, end in itertools.pairwise(edges) if end > start]
+    _work.append(work)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait hold nothing a child needs
+            with ProcessPoolExecutor(n_processes, mp_context=get_context("fork")) as pool:
+                return list(pool.map(_answer, parts))
+    finally:
+        _work.pop()
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _answer(part: range) -> Any:
+    return _work[-1](part)
