@@ -71,11 +71,11 @@ class Taught:
     lessons: tuple[Lesson, ...] = ()
     verdict: Verdict = field(default_factory=Verdict.none)
 
-    def learned(self, sources: tuple[str, ...]) -> Learned:
+    def learned(self, sources: tuple[str, ...], *, with_blind: bool = True) -> Learned:
         """Weights, ranker and scale for some sources; the prior weights where there was nothing to learn from."""
         if not self.lessons:
             return Learned(Blend.prior(sources), {}, {})
-        return learn(self.lessons, sources, self.verdict, seed=self.recipe.seed)
+        return learn(self.lessons, sources, self.verdict, seed=self.recipe.seed, with_blind=with_blind)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def fit_all(data: Data, windows: Windows, taught: Taught, journey: Journey, say:
     say("fit", 0.0)
     arrays = fit(data.material(data.until), taught.recipe)
     say("fit", 0.7)
-    learned = taught.learned(sources_of(arrays))
+    learned = taught.learned(sources_of(arrays), with_blind=False)
     say("fit", 1.0)
     left = left_out(arrays)
     found = moves(data, journey, say, seed=taught.recipe.seed)

@@ -124,8 +124,10 @@ def judge(lessons: Sequence[Lesson], sources: tuple[str, ...], *, seed: int) -> 
     return Verdict(serves, n_trees, np.stack(lines), gain)
 
 
-def learn(lessons: Sequence[Lesson], sources: tuple[str, ...], verdict: Verdict, *, seed: int) -> Learned:
-    """Weights and a ranker of every lesson, served as the verdict says."""
+def learn(
+    lessons: Sequence[Lesson], sources: tuple[str, ...], verdict: Verdict, *, seed: int, with_blind: bool = True
+) -> Learned:
+    """Weights and a ranker of every lesson, served as the verdict says; ``with_blind`` one without the stage too."""
     blend = learn_blend(sources, _pools_of(lessons, sources), seed=seed)
     scale: Fitted = {"scale.line": verdict.line}
     if not verdict.serves.any():
@@ -134,9 +136,9 @@ def learn(lessons: Sequence[Lesson], sources: tuple[str, ...], verdict: Verdict,
     n_trees = max(1, round(MORE_TREES * verdict.n_trees))
     made = [
         arrays_of(fit_trees(one, sources, seed=seed, n_trees=n_trees), len(sources), verdict.serves)
-        for one in (rows, rows.without_stage(sources))
+        for one in (rows, *([rows.without_stage(sources)] if with_blind else []))
     ]
-    return Learned(blend, scale | made[0], scale | made[1])
+    return Learned(blend, scale | made[0], scale | made[-1])
 
 
 def _pools_of(lessons: Sequence[Lesson], sources: tuple[str, ...]) -> dict[str, Pools]:

@@ -6,6 +6,7 @@ some of its other candidates, drawn evenly. Cases are drawn before their feature
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -149,6 +150,7 @@ def fit_trees(
 
     Where the place of each row is known, its bias is learned and left out (LightGBM's unbiased LambdaMART).
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin cost a busy machine more than they gain
     import lightgbm
 
     names = list(feature_names(sources))
