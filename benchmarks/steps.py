@@ -112,7 +112,7 @@ def retrieving(shop: Shop, request: SlateRequest, rounds: int = 3) -> list[Step]
         timed = [Timed(retriever) for retriever in engine.retrievers]
         engine.retrievers = tuple(timed)  # type: ignore[arg-type]
         for state in shop.states:
-            engine.decide(state, request, shop.now)
+            engine.asked(state, request, shop.now)
         return [Step(f"retrieve: {one.name}", one.spent_ns / 1_000 / len(shop.states)) for one in timed]
 
     return min((one_round() for _ in range(rounds)), key=lambda steps: sum(step.us for step in steps))
