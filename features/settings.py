@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     slate_ttl_s: Annotated[
         int, Field(ge=10, le=604_800, description="How long a slate may be shown (expires_at), seconds.")
     ] = 1800
+    fallback_slate: Annotated[
+        Path | None,
+        Field(description="Items (JSON) to show while no bundle was ever opened; empty takes the last popular ones."),
+    ] = None
     allow_contact_ids: Annotated[
         bool, Field(description="Accept customer ids that look like e-mail addresses or phone numbers.")
     ] = False

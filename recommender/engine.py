@@ -211,6 +211,7 @@ class Engine:
                 break
             query = self._without(query, ranking.item_idx, held)
             ranking = self._ranked(query, standing, allowance, live=live)
+        held |= dict.fromkeys(ranking.item_idx[~np.isfinite(ranking.score)].tolist(), "no_score")
         is_free = np.ones(len(ranking.item_idx), np.bool_)
         if held:
             is_free = ~np.isin(ranking.item_idx, np.fromiter(held, np.int32, len(held)))

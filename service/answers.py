@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -14,27 +13,11 @@ if TYPE_CHECKING:
 
     from features.journey import Journey, Standing
     from recommender.slate import Move, Slate, SlateItem
+    from service.ladder import Degraded
     from service.serving import Serving
 
 encode: Final = msgspec.json.Encoder().encode
 VARIANT: Final = "default"
-
-
-class Level(IntEnum):
-    """The degradation ladder: what an answer still stands on."""
-
-    FULL = 0  # fresh state, bundle
-    STALE = 1  # state as this worker last saw it
-    SESSION = 2  # what the request itself carries
-    POPULAR = 3  # the bundle alone
-    STATIC = 4  # nothing: no bundle was ever opened
-
-
-class Degraded(NamedTuple):
-    """How far down the ladder an answer was made, and why; level 0 may carry a reason that did not touch it."""
-
-    level: Level
-    reason: str | None
 
 
 class Made(NamedTuple):
@@ -122,7 +105,7 @@ def _item(item: SlateItem, serving: Serving, explain: str) -> dict[str, Any]:
 
 
 def _attributes(item: SlateItem, serving: Serving) -> dict[str, Any]:
-    items, changed = serving.engine.items, serving.overlay.items.get(item.item_key)
+    items, changed = serving.engine.items, serving.changed(item.item_key)
     if changed is not None:
         return {"title": item.title, "category": changed.category, "price_minor": changed.price_minor}
     price = int(items.price_minor[item.item_idx])

@@ -13,8 +13,10 @@ from features.settings import Settings, pepper_of
 from service.catalog_changes import PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
+from service.fallback import FallbackSlate
 from service.health import Health
 from service.ingest_events import IngestEvents
+from service.lag import LoopLag
 from service.recommend import Recommend
 from service.serving import Serving
 from service.store.clients import BACKGROUND, READS, WRITES, redis_client
@@ -65,6 +67,7 @@ class Program:
     describe: DescribeCustomer
     put_items: PutItems
     health: Health
+    lag: LoopLag
 
 
 def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
@@ -76,9 +79,15 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         There is no ``redis_url``.
     """
     clients = _clients(settings)
-    calls = Calls.over(clients.reads, clients.writes)
+    lag = LoopLag()
+    calls = Calls.over(clients.reads, clients.writes, lag)
     journey = Journey.load(settings.journey)
-    serving = Serving(settings.home, journey, bytes.fromhex(settings.verify_key) if settings.verify_key else None)
+    serving = Serving(
+        settings.home,
+        journey,
+        bytes.fromhex(settings.verify_key) if settings.verify_key else None,
+        FallbackSlate.load(settings.home, settings.fallback_slate),
+    )
     customers = Customers(calls, journey, Recently(clock), pepper_of(settings), settings.state_ttl_days)
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
@@ -97,6 +106,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         describe=DescribeCustomer(customers, serving, clock),
         put_items=PutItems(items, serving),
         health=Health(calls.reads, serving),
+        lag=lag,
     )
 
 
@@ -108,6 +118,7 @@ async def running(program: Program) -> AsyncIterator[None]:
         await load_functions(program.clients.background)
         await load_catalog(program.items, program.serving)
     followers = [
+        asyncio.create_task(program.lag.watch()),
         asyncio.create_task(program.serving.watch()),
         asyncio.create_task(follow_catalog(program.items, program.serving)),
     ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from features.errors import StoreError
-from service.answers import Degraded, Level, stage_answer
+from service.answers import stage_answer
 from service.clock import moment_of
+from service.ladder import Degraded, Level
 from service.problems import NotFound
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class DescribeCustomer:
         try:
             state = await self._customers.read(where, customer_id)
         except StoreError as error:
-            state, degraded = self._customers.stale(where), Degraded(Level.STALE, error.code)
+            state, degraded = self._customers.stale(where), Degraded(Level.STALE, error.reason)
             if state is None:
                 raise
         if state is self._customers.empty:

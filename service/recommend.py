@@ -8,12 +8,16 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import structlog
+
 from features.errors import StoreError
 from recommender.slate import SlateRequest
-from service.answers import Degraded, Level, Made, items_answer, slate_answer
+from service.answers import Made, items_answer, slate_answer
+from service.deadline import NEVER, Floors, Step
 from service.decisions import POLICY, Decision, Slot, encode_decision
+from service.ladder import Degraded, Footing, Level, Reason
 from service.live import Live
-from service.metrics import DEGRADED, SLATES
+from service.metrics import DEGRADED, ITEMS_DROPPED, SLATES
 from service.popular_slates import PopularSlates
 from service.problems import NotFound
 from service.store import keys
@@ -21,13 +25,19 @@ from service.store import keys
 if TYPE_CHECKING:
     from recommender.slate import Slate
     from service.clock import Clock
+    from service.deadline import Deadline
     from service.models import RelatedQuery, SlateOptions
     from service.serving import Serving
     from service.store.customers import Customers
     from service.store.decision_log import DecisionLog
+    from service.store.keys import CustomerKeys
 
+ENGINE_FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What an engine raises on numbers that its maker did not foresee."""
 EMAIL_TTL_S: Final = 72 * 3600
 """An email is opened days after it was made."""
+
+log = structlog.get_logger()
 
 
 class Given(NamedTuple):
@@ -62,17 +72,18 @@ class Recommend:
         self._clock, self._slate_ttl_s = clock, slate_ttl_s
         self.live = Live()
         self._popular = PopularSlates(serving, customers.empty)
+        self._floors = Floors()
 
-    async def __call__(self, customer_id: str, options: SlateOptions) -> dict[str, Any]:
+    async def __call__(self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER) -> dict[str, Any]:
         """The answer for one customer who waits for it."""
         with self.live:
-            given = await self.given(customer_id, options)
+            given = await self.given(customer_id, options, deadline)
             decided = self.decide(customer_id, options, given)
             if not options.dry_run:
-                await self.leave_record(decided)
+                await self.leave_record(decided, deadline)
         return decided.answer
 
-    async def related(self, item_id: str, query: RelatedQuery) -> dict[str, Any]:
+    async def related(self, item_id: str, query: RelatedQuery, deadline: Deadline = NEVER) -> dict[str, Any]:
         """What goes with one item, whoever looks at it.
 
         Raises
@@ -85,23 +96,34 @@ class Recommend:
         request = SlateRequest(
             placement="product", limit=query.limit, kinds=query.kinds, anchors=(item_id,), exclude=(item_id,)
         )
-        given = Given(self._customers.empty, self._degraded(Level.FULL, None))
+        given = Given(self._customers.empty, self._degraded(None, is_fresh=True))
         decided = self._decided(None, request, given, "short", keys.partition_of_nobody(item_id))
-        await self.leave_record(decided)
+        await self.leave_record(decided, deadline)
         return decided.answer
 
-    async def given(self, customer_id: str, options: SlateOptions) -> Given:
-        """State of a customer: the stored one, else what this worker saw last, else none."""
+    async def given(self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER) -> Given:
+        """What one answer may stand on; with too little time left for it the store is not asked."""
         where = self._customers.keys_of(customer_id)
+        if not self._floors.fits(deadline, Step.READ, Step.DECIDE):
+            return self._below(where, options, Reason.DEADLINE)
         try:
-            return Given(await self._customers.read(where, customer_id), self._degraded(Level.FULL, None))
+            with self._floors.timed(Step.READ):
+                async with deadline.within(reserve_s=self._floors[Step.DECIDE]):
+                    state = await self._customers.read(where, customer_id)
         except StoreError as error:
-            stale = self._customers.stale(where)
-            if stale is not None:
-                return Given(stale, self._degraded(Level.STALE, error.code))
-            has_context = options.anchor_items or options.context.cart or options.context.text
-            level = Level.SESSION if has_context else Level.POPULAR
-            return Given(self._customers.empty, self._degraded(level, error.code))
+            return self._below(where, options, error.reason)
+        except TimeoutError:
+            return self._below(where, options, Reason.DEADLINE)
+        if not self._floors.fits(deadline, Step.DECIDE):
+            return Given(self._customers.empty, self._degraded(Reason.DEADLINE))
+        return Given(state, self._degraded(None, is_fresh=True))
+
+    def _below(self, where: CustomerKeys, options: SlateOptions, reason: str) -> Given:
+        """What is left without the store: what this worker saw last, else what the request carries, else nothing."""
+        stale = self._customers.stale(where)
+        has_context = bool(options.anchor_items or options.context.cart or options.context.text)
+        degraded = self._degraded(reason, is_remembered=stale is not None, has_context=has_context)
+        return Given(self._customers.empty if stale is None else stale, degraded)
 
     def decide(self, customer_id: str, options: SlateOptions, given: Given) -> Decided:
         """The slate of a customer; no input or output, about a millisecond of one core."""
@@ -109,34 +131,51 @@ class Recommend:
         partition = self._customers.keys_of(customer_id).partition
         return self._decided(customer_id, request, given, options.explain, partition)
 
-    async def leave_record(self, decided: Decided) -> None:
-        """Put the decision on the stream; a store that is known to be away is not waited for."""
-        await self._decisions.append(decided.partition, decided.record, may_wait=decided.is_store_there)
+    async def leave_record(self, decided: Decided, deadline: Deadline = NEVER) -> None:
+        """Put the decision on the stream; what cannot be waited for is kept and sent later."""
+        may_wait = decided.is_store_there and self._floors.fits(deadline, Step.RECORD)
+        with self._floors.timed(Step.RECORD):
+            await self._decisions.append(decided.partition, decided.record, deadline if may_wait else None)
 
-    def _degraded(self, level: Level, reason: str | None) -> Degraded:
+    def _degraded(
+        self, reason: str | None, *, is_fresh: bool = False, is_remembered: bool = False, has_context: bool = False
+    ) -> Degraded:
         if not self._serving.has_bundle:
-            return Degraded(Level.STATIC, self._serving.reason or "no_bundle")
+            return Degraded(Level.STATIC, self._serving.reason or Reason.NO_BUNDLE)
+        level = Footing(is_fresh, is_remembered, has_context).level
         return Degraded(level, reason or self._serving.reason)
 
     def _decided(
         self, customer_id: str | None, request: SlateRequest, given: Given, explain: str, partition: int
     ) -> Decided:
         now = self._clock()
-        items: object
-        if given.state is self._customers.empty:
-            slate, items = self._popular.slate(request, explain, now)
-        else:
-            slate = self._serving.engine.decide(given.state, request, now, overlay=self._serving.overlay)
-            items = items_answer(slate, self._serving, explain)
+        with self._floors.timed(Step.DECIDE):
+            slate, items, degraded = self._slate(request, given, explain, now)
         ttl_s = EMAIL_TTL_S if request.channel == "email" else self._slate_ttl_s
-        made = Made(slate, new_slate_id(now), now, now + ttl_s * 1_000_000, given.degraded)
-        _count(slate, given.degraded)
+        made = Made(slate, new_slate_id(now), now, now + ttl_s * 1_000_000, degraded)
+        _count(slate, degraded)
         return Decided(
             slate_answer(made, items, self._serving, explain),
             partition,
             encode_decision(self._record(customer_id, request, made)),
-            given.degraded.reason != "store_unavailable",
+            degraded.is_store_there,
         )
+
+    def _slate(self, request: SlateRequest, given: Given, explain: str, now: int) -> tuple[Slate, object, Degraded]:
+        """A slate, its items as the answer shows them, and the level that it was really made on."""
+        serving = self._serving
+        if given.degraded.level == Level.STATIC:
+            standing = serving.engine.journey.stage_of(given.state, now)
+            slate = serving.fallback.slate(request, standing, serving.overlay)
+            return slate, items_answer(slate, serving, explain), given.degraded
+        if given.state is not self._customers.empty:
+            try:
+                slate = serving.engine.decide(given.state, request, now, overlay=serving.overlay)
+                return slate, items_answer(slate, serving, explain), given.degraded
+            except ENGINE_FAULTS as error:
+                log.error("decision_failed", error=type(error).__name__)  # noqa: TRY400 - its text may carry values
+                given = given._replace(degraded=Degraded(Level.POPULAR, Reason.DECISION_FAILED))
+        return *self._popular.slate(request, explain, now), given.degraded
 
     def _record(self, customer_id: str | None, request: SlateRequest, made: Made) -> Decision:
         engine, current, standing = self._serving.engine, self._serving.current, made.slate.standing
@@ -188,5 +227,8 @@ def new_slate_id(now: int) -> str:
 
 def _count(slate: Slate, degraded: Degraded) -> None:
     SLATES.labels(int(degraded.level), slate.strategy, slate.standing.stage).inc()
+    for held in slate.suppressed:
+        if held.why == "no_score":
+            ITEMS_DROPPED.labels(held.why).inc()
     if degraded.reason is not None:
         DEGRADED.labels(int(degraded.level), degraded.reason).inc()

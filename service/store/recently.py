@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from service.clock import Clock
 
 MAX_CUSTOMERS: Final = 4_096
-MAX_AGE_US: Final = 15 * 60 * 1_000_000
+MAX_AGE_US: Final = 60 * 1_000_000
+"""A state is read together with its customer's consent, and no profile is used on a consent older than this."""
 
 
 class Recently:
@@ -29,6 +30,6 @@ class Recently:
             self._states.popitem(last=False)
 
     def get(self, member: str) -> bytes | None:
-        """A state of the last 15 minutes."""
+        """A state of the last minute."""
         raw, at = self._states.get(member, (None, 0))
         return raw if self._clock() - at <= MAX_AGE_US else None
