@@ -71,6 +71,14 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="Items (JSON) to show while no bundle was ever opened; empty takes the last popular ones."),
     ] = None
+    caps: Annotated[
+        str,
+        Field(
+            max_length=1000,
+            description="How often something may be shown: `item[.CHANNEL]`, `kind.KIND` or `channel.CHANNEL` "
+            "`=N/WINDOW`, separated by commas; a window is like `30m`, `12h`, `7d`.",
+        ),
+    ] = "item=10/7d, item.email=2/7d, kind.action=24/1d, channel.email=60/1d"
     allow_contact_ids: Annotated[
         bool, Field(description="Accept customer ids that look like e-mail addresses or phone numbers.")
     ] = False

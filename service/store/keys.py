@@ -5,6 +5,7 @@ cluster one function call may touch them all. Customer ids never enter a key (``
 
 ==========================================  ======  ====================================================
 ``rihla:{pNN}:c:<customer_key>``            hash    id, s state, v version, d dedupe ids, st standing
+``rihla:{pNN}:k:<customer_key>``            hash    decisions that were asked for under a key
 ``rihla:{pNN}:events``                      stream  accepted events and decision records, until drained
 ``rihla:{pNN}:due``                         zset    customer keys by when the clock changes their stage
 ``rihla:{pNN}:in:<stage>``                  zset    customer keys by when they entered the stage
@@ -54,6 +55,11 @@ def keys_of_member(member: str) -> CustomerKeys:
 def events(partition: int) -> str:
     """Stream of a partition's events and decision records."""
     return f"rihla:{{p{partition:02d}}}:events"
+
+
+def keyed_decisions(where: CustomerKeys) -> str:
+    """Decisions of a customer that were asked for under a key."""
+    return f"rihla:{{p{where.partition:02d}}}:k:{where.member}"
 
 
 def changes(partition: int) -> str:
