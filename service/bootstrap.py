@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from features.errors import InputError, StoreError
 from features.journey import Journey
-from features.settings import Settings, pepper_of
+from features.settings import Settings, consent_defaults, pepper_of
 from service.catalog_changes import PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
 from service.health import Health
 from service.ingest_events import IngestEvents
+from service.links import Links
 from service.recommend import Recommend
 from service.serving import Serving
 from service.store.clients import BACKGROUND, READS, WRITES, redis_client
@@ -79,7 +80,14 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     calls = Calls.over(clients.reads, clients.writes)
     journey = Journey.load(settings.journey)
     serving = Serving(settings.home, journey, bytes.fromhex(settings.verify_key) if settings.verify_key else None)
-    customers = Customers(calls, journey, Recently(clock), pepper_of(settings), settings.state_ttl_days)
+    customers = Customers(
+        calls,
+        journey,
+        Recently(clock),
+        pepper_of(settings),
+        settings.state_ttl_days,
+        consent_defaults(settings),
+    )
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
     return Program(
@@ -92,7 +100,12 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         items=items,
         recommend=Recommend(serving, customers, decisions, clock, settings.slate_ttl_s),
         ingest=IngestEvents(
-            customers, ItemEvents(calls.writes), serving, clock, allow_contact_ids=settings.allow_contact_ids
+            customers,
+            ItemEvents(calls.writes),
+            Links(customers),
+            serving,
+            clock,
+            allow_contact_ids=settings.allow_contact_ids,
         ),
         describe=DescribeCustomer(customers, serving, clock),
         put_items=PutItems(items, serving),
