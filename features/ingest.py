@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from features.consent import PURPOSES
 from features.errors import InvalidEvent
 from features.events import (
+    ANONYMOUS,
     MAX_LINES,
     MAX_SKEW_US,
     WITH_ITEM,
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     CategoryOf = Callable[[str], str | None]
 
-ANONYMOUS: Final = "anon:"
 IDENTIFY_TRAITS: Final = frozenset(
     {"locale", "segment", "country", "timezone", "loyalty_tier", "interests", "anonymous_id"}
 )
@@ -56,12 +57,6 @@ EVENT_FIELDS: Final = frozenset(
     }
 )
 LINE_FIELDS: Final = frozenset({"item_id", "quantity", "price", "amount", "category"})
-PURPOSES: Final = {
-    "personalisation": Consent.PERSONALISATION,
-    "email": Consent.EMAIL,
-    "sms": Consent.SMS,
-    "push": Consent.PUSH,
-}
 
 _CHANNELS = frozenset(channel.value for channel in Channel)
 _NO_ITEM: Final[tuple[dict[str, Any], ...]] = ({},)

@@ -126,8 +126,8 @@ def _capped(counted: _Counted, caps: Caps, channel: str, now: int) -> dict[str, 
         item, group = np.unique(counted.item[is_in], return_inverse=True)
         n = np.bincount(group, counted.n[is_in], len(item))
         why = SHOWN_ENOUGH if cap.name is None else f"{SHOWN_ENOUGH}_{cap.name}"
-        if (n >= cap.count).any():
-            capped[why] = item[n >= cap.count]
+        if (n >= cap.most).any():
+            capped[why] = item[n >= cap.most]
     return capped
 
 
@@ -136,7 +136,7 @@ def _room(counted: _Counted, caps: Caps, now: int) -> dict[str, int]:
     for cap in caps.caps:
         if cap.of == "kind" and cap.name is not None:
             is_in = (counted.at > now - cap.window_ms) & (counted.kind == KINDS.index(cap.name) + 1)
-            left = max(0, cap.count - int(counted.n[is_in].sum()))
+            left = max(0, cap.most - int(counted.n[is_in].sum()))
             room[cap.name] = min(left, room.get(cap.name, left))
     return room
 
@@ -145,7 +145,7 @@ def _left(counted: _Counted, caps: Caps, channel: str, now: int) -> Iterable[int
     for cap in caps.caps:
         if cap.of == "channel" and cap.name == channel:
             is_in = (counted.at > now - cap.window_ms) & (counted.channel == CHANNELS.index(channel))
-            yield max(0, cap.count - int(counted.n[is_in].sum()))
+            yield max(0, cap.most - int(counted.n[is_in].sum()))
 
 
 def _fading(memory: Exposure, caps: Caps, now: int) -> tuple[LongVector, NDArray[np.float64]]:
@@ -162,5 +162,5 @@ def _fading(memory: Exposure, caps: Caps, now: int) -> tuple[LongVector, NDArray
     np.maximum.at(reacted_at, group[has], at[has] + shows[has, SEEN] * MINUTE_MS)
     age_days = np.maximum(now - at, 0) / DAY_MS
     weight = np.where(at > reacted_at[group], np.exp2(-age_days / caps.half_life_days), 0.0)
-    lost = caps.fade_per_show * np.bincount(group, weight, len(item))
+    lost = (caps.fade_per_show * np.bincount(group, weight, len(item))).astype(np.float64)
     return item[lost > 0], lost[lost > 0]

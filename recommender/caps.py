@@ -21,11 +21,11 @@ _EXPECTED: Final = "item[.CHANNEL]=N/WINDOW, kind.KIND=N/WINDOW or channel.CHANN
 
 
 class Cap(NamedTuple):
-    """At most ``count`` shows within ``window_ms``; ``of`` is ``item``, ``kind`` or ``channel``, ``name`` which one."""
+    """At most ``most`` shows within ``window_ms``; ``of`` is ``item``, ``kind`` or ``channel``, ``name`` which one."""
 
     of: str
     name: str | None
-    count: int
+    most: int
     window_ms: int
 
 
@@ -66,7 +66,7 @@ def _cap(text: str) -> Cap:
     match = _CAP.fullmatch(text)
     if match is None:
         raise InputError(f"expected caps like {_EXPECTED}, got one that is not", pointer="/caps")
-    of, name, count, number, unit = match.groups()
+    of, name, most, number, unit = match.groups()
     known = {"item": (None, *CHANNELS), "kind": KINDS, "channel": CHANNELS}[of]
     if name not in known:
         names = ", ".join(each for each in known if each)
@@ -74,4 +74,4 @@ def _cap(text: str) -> Cap:
     window_ms = int(number) * _UNITS_MS[unit]
     if window_ms > KEEP_MS:
         raise InputError("expected windows of at most 30 days in caps", pointer="/caps")
-    return Cap(of, name, int(count), window_ms)
+    return Cap(of, name, int(most), window_ms)

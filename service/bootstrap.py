@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING
 
 from features.errors import InputError, StoreError
 from features.journey import Journey
-from features.settings import Settings, pepper_of
+from features.settings import Settings, consent_defaults, pepper_of
+from recommender.caps import Caps
 from service.catalog_changes import PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
+from service.deadline import Floors
+from service.deciding import Deciding
 from service.fallback import FallbackSlate
+from service.grounds import Grounds
 from service.health import Health
 from service.ingest_events import IngestEvents
 from service.lag import LoopLag
+from service.links import Links
 from service.recommend import Recommend
+from service.reserving import Reserving
 from service.serving import Serving
 from service.store.clients import BACKGROUND, READS, WRITES, redis_client
 from service.store.coalesced import Calls
@@ -27,6 +33,7 @@ from service.store.functions import load_functions
 from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
 from service.store.recently import Recently
+from service.store.reservations import Reservations
 from service.tasks import end
 
 if TYPE_CHECKING:
@@ -63,6 +70,7 @@ class Program:
     decisions: DecisionLog
     items: ItemStore
     recommend: Recommend
+    reserving: Reserving
     ingest: IngestEvents
     describe: DescribeCustomer
     put_items: PutItems
@@ -76,7 +84,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     Raises
     ------
     InputError
-        There is no ``redis_url``.
+        There is no ``redis_url``, or ``caps`` cannot be read.
     """
     clients = _clients(settings)
     lag = LoopLag()
@@ -88,9 +96,19 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         bytes.fromhex(settings.verify_key) if settings.verify_key else None,
         FallbackSlate.load(settings.home, settings.fallback_slate),
     )
-    customers = Customers(calls, journey, Recently(clock), pepper_of(settings), settings.state_ttl_days)
+    customers = Customers(
+        calls,
+        journey,
+        Recently(clock),
+        pepper_of(settings),
+        settings.state_ttl_days,
+        consent_defaults(settings),
+    )
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
+    floors, caps = Floors(), Caps.of_text(settings.caps)
+    deciding = Deciding(serving, customers.empty, clock, floors, caps=caps, slate_ttl_s=settings.slate_ttl_s)
+    reserving = Reserving(serving, customers, Reservations(calls), decisions, deciding, floors, clock)
     return Program(
         settings=settings,
         clients=clients,
@@ -99,9 +117,15 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         customers=customers,
         decisions=decisions,
         items=items,
-        recommend=Recommend(serving, customers, decisions, clock, settings.slate_ttl_s),
+        recommend=Recommend(serving, customers, Grounds(serving, customers, floors), deciding, reserving, clock),
+        reserving=reserving,
         ingest=IngestEvents(
-            customers, ItemEvents(calls.writes), serving, clock, allow_contact_ids=settings.allow_contact_ids
+            customers,
+            ItemEvents(calls.writes),
+            Links(customers),
+            serving,
+            clock,
+            allow_contact_ids=settings.allow_contact_ids,
         ),
         describe=DescribeCustomer(customers, serving, clock),
         put_items=PutItems(items, serving),
@@ -126,6 +150,7 @@ async def running(program: Program) -> AsyncIterator[None]:
         yield
     finally:
         await end(*followers)
+        await program.reserving.owed.aclose()
         await program.decisions.aclose()
         await program.calls.reads.aclose()
         await program.calls.writes.aclose()

@@ -21,6 +21,10 @@ SLATES: Final = Counter("rihla_slates", "Slates decided.", ["level", "strategy",
 DEGRADED: Final = Counter("rihla_degraded", "Slates below level 0, or with a reason.", ["level", "reason"])
 EVENTS: Final = Counter("rihla_events", "Events received.", ["outcome"])
 UNREADABLE: Final = Counter("rihla_state_unreadable", "Stored states that could not be trusted.", ["why"])
+RESERVATIONS: Final = Counter("rihla_reservations", "Slates by whether they were reserved, and tries.", ["outcome"])
+OWED: Final = Counter(
+    "rihla_owed", "Keyed slates given while the store was away, and what became of them.", ["outcome"]
+)
 DECISIONS: Final = Counter("rihla_decisions", "Decision records.", ["outcome"])
 BUNDLES: Final = Counter("rihla_bundles", "Bundles opened by a worker.", ["outcome"])
 DRAINED: Final = Counter("rihla_drained", "Records written to the log.", ["kind"])

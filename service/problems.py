@@ -76,6 +76,18 @@ class IdConflict(RihlaError):
     code = "id_conflict"
 
 
+class GroupFull(RihlaError):
+    """A link that would join more identities than one customer may have."""
+
+    code = "group_full"
+
+
+class DecisionKeyConflict(RihlaError):
+    """A decision key that came before with other parameters."""
+
+    code = "decision_key_conflict"
+
+
 class NotFound(RihlaError):
     """The thing itself was asked for, and is not there."""
 
@@ -116,7 +128,7 @@ def status_of(error: RihlaError) -> int:
             return 503
         case TooManyEvents():
             return 429
-        case IdConflict():
+        case IdConflict() | GroupFull() | DecisionKeyConflict():
             return 409
         case NotFound():
             return 404

@@ -61,8 +61,6 @@ class Kept(msgspec.Struct, frozen=True):
         Digest of what was asked, see :func:`digest_of_ask`.
     decided_at : int
         Microseconds.
-    is_reserved : bool
-        Whether the store held its reservation when it went out.
     """
 
     slate_id: str
@@ -73,7 +71,6 @@ class Kept(msgspec.Struct, frozen=True):
     strategy: str
     version: str
     is_personalised: bool
-    is_reserved: bool
     slots: tuple[KeptSlot, ...]
 
 
@@ -90,7 +87,7 @@ def digest_of_key(decision_key: str) -> bytes:
 def pack_kept(kept: Kept) -> bytes:
     """A keyed decision as it is stored."""
     standing = kept.standing
-    flags = standing.at_risk + 2 * kept.is_personalised + 4 * kept.is_reserved
+    flags = standing.at_risk + 2 * kept.is_personalised
     body = _Body(
         bytes.fromhex(kept.slate_id),
         kept.asked,
@@ -124,7 +121,6 @@ def unpack_kept(raw: bytes) -> Kept | None:
         strategy=body.strategy,
         version=body.version,
         is_personalised=bool(body.flags & 2),
-        is_reserved=bool(body.flags & 4),
         slots=slots,
     )
 
