@@ -27,6 +27,7 @@ from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
 from service.store.recently import Recently
 from service.tasks import end
+from service.tell import Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,6 +64,7 @@ class Program:
     items: ItemStore
     recommend: Recommend
     ingest: IngestEvents
+    tell: Tell
     describe: DescribeCustomer
     put_items: PutItems
     health: Health
@@ -90,6 +92,14 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     )
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
+    ingest = IngestEvents(
+        customers,
+        ItemEvents(calls.writes),
+        Links(customers),
+        serving,
+        clock,
+        allow_contact_ids=settings.allow_contact_ids,
+    )
     return Program(
         settings=settings,
         clients=clients,
@@ -99,14 +109,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         decisions=decisions,
         items=items,
         recommend=Recommend(serving, customers, decisions, clock, settings.slate_ttl_s),
-        ingest=IngestEvents(
-            customers,
-            ItemEvents(calls.writes),
-            Links(customers),
-            serving,
-            clock,
-            allow_contact_ids=settings.allow_contact_ids,
-        ),
+        ingest=ingest,
+        tell=Tell(ingest),
         describe=DescribeCustomer(customers, serving, clock),
         put_items=PutItems(items, serving),
         health=Health(calls.reads, serving),

@@ -83,8 +83,8 @@ class IngestEvents:
         self._clock, self._allow_contact_ids = clock, allow_contact_ids
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
-    async def __call__(self, events: Sequence[Any]) -> Ingested:
-        """Take in some events, those of one customer in one commit.
+    async def __call__(self, events: Sequence[Any], *, may_lack_time: bool = False) -> Ingested:
+        """Take in some events, those of one customer in one commit; ``may_lack_time`` dates those without one now.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class IngestEvents:
             The store did not take all of them. Those that it took are duplicates when sent again.
         """
         now = self._clock()
-        arrived, rejected = self._read(events, now)
+        arrived, rejected = self._read(events, now, {"occurred_at": now} if may_lack_time else {})
         by_customer: dict[str | None, list[Arrived]] = defaultdict(list)
         for each in arrived:
             by_customer[each.lines[0].customer_id].append(each)
@@ -108,12 +108,12 @@ class IngestEvents:
         _count(total)
         return total
 
-    def _read(self, events: Sequence[Any], now: int) -> tuple[list[Arrived], list[Rejected]]:
+    def _read(self, events: Sequence[Any], now: int, assumed: dict[str, Any]) -> tuple[list[Arrived], list[Rejected]]:
         arrived, rejected = [], []
         for index, event in enumerate(events):
             try:
                 lines = lines_of(
-                    event,
+                    assumed | event if assumed else event,
                     received_at=now,
                     source=SOURCE,
                     category_of=self._serving.category_of,
