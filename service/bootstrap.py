@@ -35,6 +35,7 @@ from service.store.items import ItemStore
 from service.store.recently import Recently
 from service.store.reservations import Reservations
 from service.tasks import end
+from service.tell import Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -72,6 +73,7 @@ class Program:
     recommend: Recommend
     reserving: Reserving
     ingest: IngestEvents
+    tell: Tell
     describe: DescribeCustomer
     put_items: PutItems
     health: Health
@@ -109,6 +111,14 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     floors, caps = Floors(), Caps.of_text(settings.caps)
     deciding = Deciding(serving, customers.empty, clock, floors, caps=caps, slate_ttl_s=settings.slate_ttl_s)
     reserving = Reserving(serving, customers, Reservations(calls), decisions, deciding, floors, clock)
+    ingest = IngestEvents(
+        customers,
+        ItemEvents(calls.writes),
+        Links(customers),
+        serving,
+        clock,
+        allow_contact_ids=settings.allow_contact_ids,
+    )
     return Program(
         settings=settings,
         clients=clients,
@@ -119,14 +129,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         items=items,
         recommend=Recommend(serving, customers, Grounds(serving, customers, floors), deciding, reserving, clock),
         reserving=reserving,
-        ingest=IngestEvents(
-            customers,
-            ItemEvents(calls.writes),
-            Links(customers),
-            serving,
-            clock,
-            allow_contact_ids=settings.allow_contact_ids,
-        ),
+        ingest=ingest,
+        tell=Tell(ingest),
         describe=DescribeCustomer(customers, serving, clock),
         put_items=PutItems(items, serving),
         health=Health(calls.reads, serving),

@@ -63,7 +63,7 @@ class Links:
         ------
         StoreError
         """
-        ends = [end for lines in events if (end := other_end(lines)) is not None]
+        ends = [_as_stored(end, known) for lines in events if (end := other_end(lines)) is not None]
         for end in ends:
             others = await self._write(end, known.asked.customer_id, now)
             await self._customers.look_again([*known.members, *others.members], now)
@@ -85,6 +85,12 @@ class Links:
                 return known
             await asyncio.sleep(0)
         raise StoreContended(f"{TRIES} tries of a commit found a newer version")
+
+
+def _as_stored(end: OtherEnd, known: Known) -> OtherEnd:
+    """The edge under the time that it was first told with, where the event came before."""
+    before = known.asked.edges.get(end.customer_id)
+    return end._replace(edge=before) if before is not None and before.event_id == end.edge.event_id else end
 
 
 def other_end(lines: Sequence[Line]) -> OtherEnd | None:
