@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What became of a reservation.
+    """What became of a reservation: it holds, something else is kept under its key, or it failed, and why.
 
-    All False or None: something came between, and the slate has to be decided again.
+    None of these: something came between, and the slate has to be decided again.
     """
 
     is_reserved: bool = False
@@ -108,10 +108,13 @@ class Reserving:
             return Outcome(failed=error.reason)
         except TimeoutError:
             return Outcome(failed=Reason.DEADLINE)
-        if found is True and keep is not None and ask.key is not None:
+        if isinstance(found, bytes):
+            return Outcome(kept=unpack_kept(found))
+        if found and keep is not None and ask.key is not None:
             self.owed.settled(ask.where.member, ask.key)
-        kept = unpack_kept(found) if isinstance(found, bytes) else keep and unpack_kept(keep.value)
-        return Outcome(found is True, kept)
+            if (kept := unpack_kept(keep.value)) is not None:
+                self.remember(ask, kept)
+        return Outcome(is_reserved=found)
 
     async def give_up(self, ask: Ask, decided: Decided) -> None:
         """Let a slate go out without a reservation."""
