@@ -99,8 +99,11 @@ class Exposure:
         """The memory with a slate reserved; ``items`` are item keys and kinds."""
         hi, lo = halves(slate_id)
         place = CHANNELS.index(channel)
-        rows = [(hi, lo, key, ttl_s, place, KINDS.index(kind) + 1, 0, 0) for key, kind in items]
-        return self.merged(Exposure(np.array(rows, np.int64).reshape(-1, 8)[np.argsort([row[2] for row in rows])]))
+        rows = sorted((hi, lo, key, ttl_s, place, KINDS.index(kind) + 1, 0, 0) for key, kind in items)
+        slate = np.array(rows, np.int64).reshape(-1, 8)
+        if len(self.shows) and self.shows[-1, HI] >= hi:
+            return self.merged(Exposure(slate))
+        return Exposure(np.concatenate([self.shows, slate]), self.folded)
 
     def with_sign(self, sign: Sign) -> Exposure:
         """The memory after a sign; itself where that says nothing new.

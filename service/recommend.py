@@ -133,7 +133,7 @@ class Recommend:
         decided = self._owed(ask) or await self._decided(ask, given)
         if ask.options.dry_run:
             return self._offers.fresh(ask, given, decided, NOT_ASKED_FOR, replaces=replaces)
-        outcome = await self._reserving.reserve(ask, known, decided, before)
+        outcome = await self._reserving.reserve(ask, known, given.memory, decided, before)
         if outcome.failed is not None:
             return await self._unreserved(ask, given, decided, outcome.failed)
         if outcome.is_reserved:

@@ -21,6 +21,7 @@ from service.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from recommender.exposure import Exposure
     from service.ask import Ask
     from service.clock import Clock
     from service.deadline import Deadline, Floors
@@ -95,15 +96,19 @@ class Reserving:
         self._lately.forget(gone)
         self.owed.forget(gone)
 
-    async def reserve(self, ask: Ask, known: Known, decided: Decided, before: bytes = b"") -> Outcome:
-        """Reserve a slate on top of what was read of its customer; ``before`` is what was kept under its key."""
+    async def reserve(self, ask: Ask, known: Known, memory: Exposure, decided: Decided, before: bytes = b"") -> Outcome:
+        """Reserve a slate on top of what was read of its customer; ``before`` is what was kept under its key.
+
+        ``memory`` is of all of the customer's identities.
+        """
         if not self._floors.fits(ask.deadline, Step.RECORD):
             return Outcome(failed=Reason.DEADLINE)
         keep = None if ask.key is None else self._keep(decided, ask.key, before)
+        own = memory if len(known.members) == 1 else None
         try:
             with self._floors.timed(Step.RECORD):
                 async with ask.deadline.within():
-                    found = await self._reservations.reserve(known.head, self._reservation(decided), keep)
+                    found = await self._reservations.reserve(known.head, self._reservation(decided), keep, own)
         except StoreError as error:
             return Outcome(failed=error.reason)
         except TimeoutError:
