@@ -13,6 +13,7 @@ from features.settings import Settings, pepper_of
 from service.catalog_changes import PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
+from service.erase import DescribeErasure, EraseCustomer
 from service.health import Health
 from service.ingest_events import IngestEvents
 from service.recommend import Recommend
@@ -21,6 +22,7 @@ from service.store.clients import BACKGROUND, READS, WRITES, redis_client
 from service.store.coalesced import Calls
 from service.store.customers import Customers
 from service.store.decision_log import DecisionLog
+from service.store.erasures import Erasures
 from service.store.functions import load_functions
 from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
@@ -63,6 +65,8 @@ class Program:
     recommend: Recommend
     ingest: IngestEvents
     describe: DescribeCustomer
+    erase: EraseCustomer
+    erasure: DescribeErasure
     put_items: PutItems
     health: Health
 
@@ -82,6 +86,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     customers = Customers(calls, journey, Recently(clock), pepper_of(settings), settings.state_ttl_days)
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
+    erasures = Erasures(clients.background, settings.tombstone_days)
+    erasure = DescribeErasure(erasures, serving)
     return Program(
         settings=settings,
         clients=clients,
@@ -95,6 +101,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
             customers, ItemEvents(calls.writes), serving, clock, allow_contact_ids=settings.allow_contact_ids
         ),
         describe=DescribeCustomer(customers, serving, clock),
+        erase=EraseCustomer(customers, erasures, erasure, clock),
+        erasure=erasure,
         put_items=PutItems(items, serving),
         health=Health(calls.reads, serving),
     )
@@ -109,7 +117,7 @@ async def running(program: Program) -> AsyncIterator[None]:
         await load_catalog(program.items, program.serving)
     followers = [
         asyncio.create_task(program.serving.watch()),
-        asyncio.create_task(follow_catalog(program.items, program.serving)),
+        asyncio.create_task(follow_catalog(program.items, program.serving, program.customers)),
     ]
     try:
         yield

@@ -15,19 +15,22 @@ import secrets
 import socket
 from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import structlog
 
 from features.errors import StoreError
 from features.events import Line
+from service.clock import wall_clock
 from service.day_files import keep_unreadable, merge_catalog, write_decisions, write_events
 from service.decisions import Decision, decode_decision
+from service.erased_files import ErasedFiles
 from service.metrics import DRAINED
 from service.process import run_process, wait
 from service.store.clients import BACKGROUND, redis_client
 from service.store.drain import AT_ONCE, Claim, DrainStore, Entry, Range
+from service.store.erasures import Erasure, decode_erasure
 from service.store.items import START, ItemStore
 
 if TYPE_CHECKING:
@@ -41,11 +44,20 @@ _decode_lines = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
 log = structlog.get_logger()
 
 
+class Read(NamedTuple):
+    """What the entries of a claim hold, by kind."""
+
+    lines: list[Line]
+    decisions: list[Decision]
+    erasures: list[Erasure]
+
+
 class Drainer:
     """Moves records from the streams to ``data``."""
 
     def __init__(self, store: DrainStore, data: Path) -> None:
         self._store, self._data = store, data
+        self._erased = ErasedFiles(data)
 
     async def round(self) -> int | None:
         """One round; how many entries were moved, None while another drainer holds the lease.
@@ -86,25 +98,40 @@ class Drainer:
             if not await self._store.set_claim(token, claim):
                 return False
             log.error("claim_incomplete", n_found=sum(each.n for each in found))
-        await asyncio.to_thread(self._write_files, claim.name, [entry for some in entries for entry in some])
+        everything = [entry for some in entries for entry in some]
+        if erasures := await asyncio.to_thread(self._write_files, claim.name, everything):
+            await self._store.left_out(erasures, wall_clock())
         return await self._store.set_claim(token, msgspec.structs.replace(claim, is_written=True))
 
-    def _write_files(self, name: str, entries: list[Entry]) -> None:
-        lines: list[Line] = []
-        decisions: list[Decision] = []
-        for entry in entries:
-            try:
-                if entry.kind == "e":
-                    lines.extend(_decode_lines(entry.body))
-                else:
-                    decisions.append(decode_decision(entry.body))
-            except msgspec.MsgspecError as error:
-                keep_unreadable(self._data, entry.id, entry.body, str(error))
-                DRAINED.labels("unreadable").inc()
+    def _write_files(self, name: str, entries: list[Entry]) -> list[Erasure]:
+        """Write what a claim holds, erasures first, so that those who were erased leave no line behind them."""
+        read = self._read(entries)
+        self._erased.refresh()
+        if read.erasures:
+            self._erased.write(name, read.erasures)
+        lines = [line for line in read.lines if line.occurred_at > self._erased.erased_at(line.customer_id)]
+        decisions = [each for each in read.decisions if each.decided_at > self._erased.erased_at(each.customer_id)]
         write_events(self._data, name, lines)
         write_decisions(self._data, name, decisions)
         DRAINED.labels("line").inc(len(lines))
         DRAINED.labels("decision").inc(len(decisions))
+        DRAINED.labels("erasure").inc(len(read.erasures))
+        return read.erasures
+
+    def _read(self, entries: list[Entry]) -> Read:
+        read = Read([], [], [])
+        for entry in entries:
+            try:
+                if entry.kind == "e":
+                    read.lines.extend(_decode_lines(entry.body))
+                elif entry.kind == "x":
+                    read.erasures.append(decode_erasure(entry.body))
+                else:
+                    read.decisions.append(decode_decision(entry.body))
+            except msgspec.MsgspecError as error:
+                keep_unreadable(self._data, entry.id, entry.body, str(error))
+                DRAINED.labels("unreadable").inc()
+        return read
 
 
 class CatalogKeeper:

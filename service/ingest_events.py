@@ -15,7 +15,7 @@ import msgspec
 from features.errors import InputError, RihlaError, StoreContended
 from features.ingest import lines_of
 from service.metrics import EVENTS
-from service.problems import IdConflict, TooManyEvents
+from service.problems import CustomerErased, IdConflict, TooManyEvents
 from service.store.codec import MAX_SEEN, body_digest, event_digest
 from service.store.customers import Change
 
@@ -143,7 +143,9 @@ class IngestEvents:
         rejected: list[Rejected] = []
         for each in group:
             known = seen.body_of(each.event)
-            if known is not None and known != each.body:
+            if each.lines[0].occurred_at <= record.erased_at:
+                rejected.append(_erased(each))
+            elif known is not None and known != each.body:
                 rejected.append(_conflict(each))
             elif known is None and len(seen) >= MAX_SEEN:
                 error = TooManyEvents(f"expected at most {MAX_SEEN} events of a customer in 24 hours")
@@ -189,6 +191,11 @@ class Turn:
             del self._locks[self._id]
         else:
             self._locks[self._id] = (lock, n - 1)
+
+
+def _erased(arrived: Arrived) -> Rejected:
+    error = CustomerErased("expected an event of after the moment at which its customer was erased")
+    return Rejected(arrived.place, "/occurred_at", error.code, error)
 
 
 def _conflict(arrived: Arrived) -> Rejected:

@@ -85,6 +85,19 @@ SLATE: Final = {
         "degraded": {"level": 0, "reason": None},
     },
 }
+RECEIPT: Final = {
+    "receipt_id": "5f0c8a5f1f2e4b6f9d2a7c3e1b0d4f68",
+    "erased_at": "2025-08-11T09:30:00Z",
+    "identities": 2,
+    "status": "pending",
+    "progress": {
+        "online": {"status": "done", "at": "2025-08-11T09:30:00Z"},
+        "log": {"status": "done", "at": "2025-08-11T09:30:02Z"},
+        "log_files": {"status": "done", "at": "2025-08-11T09:41:17Z"},
+        "append_only_file": {"status": "impossible", "at": None, "reason": "forbidden"},
+        "model_rows": {"status": "pending", "at": None},
+    },
+}
 PROBLEM: Final = {
     "type": "urn:rihla:problem:invalid_request",
     "title": "Invalid input",

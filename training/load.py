@@ -6,6 +6,7 @@ they can be kept out of the catalogue of a model that could not have known them.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -45,6 +46,8 @@ class Data:
     ----------
     until : int
         Microseconds.
+    read_at : int
+        When the log was first looked at, microseconds: customers erased before are in nothing of it.
     is_by_rank : bool
         Whether times are read as ranks (``training/timeless.py``).
     """
@@ -53,6 +56,7 @@ class Data:
         self.path = path
         self.is_by_rank = is_by_rank
         # A shop that has a catalogue and no events yet is a shop all the same.
+        self.read_at = time.time_ns() // 1_000
         self.log = EventLog(path) if (path / "catalog.parquet").is_file() else EventLog.open(path)
         self.until = self._end() if until is None else until
         self.connection = ibis.duckdb.connect()

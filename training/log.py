@@ -20,6 +20,8 @@ from features.catalog import Item
 from features.errors import InvalidData
 from features.events import COLUMNS, DAY_US, TIMESTAMP, Line
 from features.moments import to_datetime
+from features.rebuilt import REBUILT, read_rebuilt_at
+from training.erased import erased_paths, without_erased
 from training.files import check_schema, metadata, write_parquet
 
 if TYPE_CHECKING:
@@ -127,11 +129,12 @@ class EventLog:
     def digest(self, until: int | None = None) -> str:
         """Hex digest of what a job with this cut-off reads: equal files and cut-off, equal digest.
 
-        The whole folder of the day of ``until`` counts.
+        The whole folder of the day of ``until`` counts, and who was erased.
         """
         content = blake2b(repr(until).encode(), digest_size=16)
         catalog = self.root / "catalog.parquet"
-        for path in (*self.paths(until), *([catalog] if catalog.is_file() else [])):
+        beside = (catalog, *erased_paths(self.root), self.root / REBUILT)
+        for path in (*self.paths(until), *(path for path in beside if path.is_file())):
             raw = path.read_bytes()
             content.update(f"{path.relative_to(self.root).as_posix()}\0{len(raw)}\0".encode())
             content.update(raw)
@@ -143,22 +146,41 @@ class EventLog:
         Parameters
         ----------
         backend : ibis.BaseBackend
-            DuckDB reads only the files that matter; others read the folders and filter.
+            DuckDB, Spark, or another that reads Parquet files.
+
+        Returns
+        -------
+        ibis.Table
+            Without the lines of customers that were erased later; ``late`` is false for what a rebuild folded in.
         """
         import ibis
 
         paths = self.paths(until)
         if not paths:
             return ibis.memtable(SCHEMA.empty_table())
-        if backend.name == "duckdb":
-            table: Any = backend.read_parquet([str(path) for path in paths])
-        else:
-            table = backend.read_parquet(str(self.root / "events" / "*" / "*.parquet"))
-        table = table.select(SCHEMA.names)
+        table = self._read(backend, paths).select(SCHEMA.names)
+        table = self._with_folded_late(without_erased(table, self.root))
         if until is None:
             return table
         cut_off = ibis.literal(to_datetime(until))
         return table.filter(table.day <= (until - 1) // DAY_US, table.occurred_at < cut_off)
+
+    def _read(self, backend: ibis.BaseBackend, paths: tuple[Path, ...]) -> Any:
+        if backend.name == "duckdb":
+            return backend.read_parquet([str(path) for path in paths])
+        if len(paths) == len(list((self.root / "events").glob("*/*.parquet"))):
+            return backend.read_parquet(str(self.root / "events" / "*" / "*.parquet"))
+        # Spark is given one pattern, and Hadoop's patterns know alternatives.
+        names = ",".join(path.relative_to(self.root / "events").as_posix() for path in paths)
+        return backend.read_parquet(f"{self.root / 'events'}/{{{names}}}")
+
+    def _with_folded_late(self, table: Any) -> Any:
+        """Late lines of before the last rebuild count like any other."""
+        import ibis
+
+        if (rebuilt_at := read_rebuilt_at(self.root)) is None:
+            return table
+        return table.mutate(late=table.late & (table.received_at > ibis.literal(to_datetime(rebuilt_at))))
 
     def _write_day(self, day: int, lines: pa.Table, name: str) -> Path:
         path = self.root / "events" / day_folder(day) / f"{name}.parquet"

@@ -13,7 +13,7 @@ from service.store.codec import SeenEvents, StateCodec, UnreadableState, pack_st
 from service.store.functions import call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from features.journey import Journey, Standing
     from service.store.coalesced import Calls
@@ -26,7 +26,10 @@ KEEP_CHANGES_S: Final = 7 * DAY_S
 
 @dataclass(frozen=True)
 class Record:
-    """A customer's record as one version of it was read: what a commit starts from."""
+    """A customer's record as one version of it was read: what a commit starts from.
+
+    ``erased_at`` (microseconds) is 0 for a customer who was never erased.
+    """
 
     keys: CustomerKeys
     customer_id: str
@@ -35,6 +38,7 @@ class Record:
     is_readable: bool
     seen: SeenEvents
     standing: Standing | None
+    erased_at: int = 0
 
 
 class Change(NamedTuple):
@@ -76,14 +80,23 @@ class Customers:
         raw = self._recently.get(where.member)
         return None if raw is None else self.codec.unpack(raw)
 
+    def forget_recent(self, members: Iterable[str]) -> None:
+        """Forget what this process remembers of some customers."""
+        for member in members:
+            self._recently.put(member, None)
+
+    def forget_all_recent(self) -> None:
+        """Forget what this process remembers of everybody."""
+        self._recently.clear()
+
     async def load(self, customer_id: str, now: int) -> Record:
         """Everything that a commit needs."""
         return await self.load_at(self.keys_of(customer_id), customer_id, now)
 
     async def load_at(self, where: CustomerKeys, customer_id: str | None, now: int) -> Record:
         """As :meth:`load`; ``customer_id`` None takes the stored one, "" when the record is gone."""
-        stored_id, raw, version, seen, standing = await self._calls.writes.call(
-            "HMGET", where.record, "id", "s", "v", "d", "st"
+        stored_id, raw, version, seen, standing, erased_at = await self._calls.writes.call(
+            "HMGET", where.record, "id", "s", "v", "d", "st", "t"
         )
         asked = customer_id if customer_id is not None else (stored_id or b"").decode(errors="replace")
         state = self._state(asked, stored_id, raw)
@@ -95,6 +108,7 @@ class Customers:
             is_readable=state is not None,
             seen=SeenEvents(seen or b"", now),
             standing=unpack_standing(standing),
+            erased_at=int(erased_at or 0),
         )
 
     async def commit(self, record: Record, change: Change) -> bool:

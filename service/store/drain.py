@@ -12,10 +12,15 @@ import msgspec
 
 from service.store import keys
 from service.store.clients import translated
+from service.store.erasures import LEFT
 from service.store.functions import call_function
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from redis.asyncio import Redis
+
+    from service.store.erasures import Erasure
 
 LEASE_MS: Final = 5_000
 AT_ONCE: Final = 2_000
@@ -40,7 +45,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One entry: ``e`` an event's lines, ``d`` a decision record."""
+    """One entry: ``e`` an event's lines, ``d`` a decision record, ``x`` an erasure."""
 
     id: str
     kind: str
@@ -97,6 +102,14 @@ class DrainStore:
         """Change the claim; False to an owner whose lease has gone to another."""
         raw = b"" if claim is None else msgspec.json.encode(claim)
         return bool(await call_function(self._client, "claim", (keys.DRAIN_CLAIM,), (token, raw)))
+
+    async def left_out(self, erasures: Iterable[Erasure], at: int) -> None:
+        """Note that readers of the log leave these identities out since ``at`` (microseconds)."""
+        pipeline = self._client.pipeline(transaction=False)
+        for each in erasures:
+            pipeline.hset(keys.receipt(each.receipt_id), f"{LEFT}{each.place}", at)
+        with translated():
+            await pipeline.execute()
 
     async def let_go(self, ranges: tuple[Range, ...]) -> None:
         """Remove ranges that are on disk from the streams; again does no harm."""

@@ -19,7 +19,9 @@ local function commit(keys, args)
   if args[4] ~= '' then
     redis.call('HSET', keys[1], 's', args[4], 'd', args[5])
   end
-  if args[2] ~= '' then
+  if args[2] ~= '' and redis.call('HEXISTS', keys[1], 't') == 1 then
+    redis.call('EXPIRE', keys[1], args[2], 'GT') -- the time of erasure is remembered at least as long as it was to be
+  elseif args[2] ~= '' then
     redis.call('EXPIRE', keys[1], args[2])
   end
   for i = 12, #args do
@@ -39,6 +41,24 @@ local function commit(keys, args)
     redis.call('XADD', keys[4], 'MINID', '~', string.format('%d000-0', oldest), '*', 'b', args[10])
   end
   return {1, version}
+end
+
+-- A customer is erased: what is left is when, and a version that no reader from before can commit on.
+-- keys: record, keyed decisions, events, then the zsets; args: erased at (microseconds), seconds to remember
+-- it, member, the erasure for the log
+local function erase(keys, args)
+  local version, at = redis.call('HGET', keys[1], 'v') or '0', redis.call('HGET', keys[1], 't') or '0'
+  if tonumber(at) < tonumber(args[1]) then
+    at = args[1]
+  end
+  redis.call('DEL', keys[1], keys[2])
+  redis.call('HSET', keys[1], 't', at, 'v', string.format('%d', tonumber(version) + 1))
+  redis.call('EXPIRE', keys[1], args[2])
+  for i = 4, #keys do
+    redis.call('ZREM', keys[i], args[3])
+  end
+  redis.call('XADD', keys[3], '*', 'k', 'x', 'b', args[4])
+  return 1
 end
 
 -- A customer whose record has expired leaves the zsets; one who came back meanwhile stays.
@@ -114,6 +134,7 @@ local function claim(keys, args)
 end
 
 redis.register_function('rihla_commit', commit)
+redis.register_function('rihla_erase', erase)
 redis.register_function('rihla_forget', forget)
 redis.register_function('rihla_append', append)
 redis.register_function('rihla_put_items', put_items)

@@ -28,6 +28,10 @@ class Recently:
         if len(self._states) > self._max:
             self._states.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._states.clear()
+
     def get(self, member: str) -> bytes | None:
         """A state of the last 15 minutes."""
         raw, at = self._states.get(member, (None, 0))
