@@ -41,6 +41,7 @@ say = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 complain = Console(stderr=True, highlight=False)
 
 DataDir = Annotated[Path, typer.Argument(help="Data directory, as `rihla import` or `rihla simulate` writes it.")]
+Home = Annotated[Path | None, typer.Argument(help="Data directory. Default: the one of RIHLA_HOME.")]
 Moment = Annotated[str | None, typer.Option(help="RFC 3339 time, date (UTC) or epoch number.")]
 
 
@@ -284,6 +285,30 @@ def serve() -> None:
 
     with _clear_errors():
         raise typer.Exit(run(load_settings()))
+
+
+@app.command()
+def clean(directory: Home = None) -> None:
+    """Rewrite the files of the log that hold erased customers, merge small ones, drop decisions that are too old.
+
+    The running service does the same at its own pace; this does it now.
+
+    Example: `rihla clean`
+    """
+    import asyncio
+
+    from service.cleaner import clean_once
+    from service.embedded import store_of
+
+    with _clear_errors():
+        settings = store_of(load_settings())
+        done = asyncio.run(clean_once(settings, directory or settings.home / "data"))
+    if done is None:
+        say.print("somebody else cleans this directory")
+    else:
+        say.print(
+            f"{done.rows:,} lines of erased customers removed, {done.merged:,} files merged, {done.days:,} days of decisions dropped"
+        )
 
 
 @app.command()

@@ -22,16 +22,19 @@ import structlog
 
 from features.errors import StoreError
 from features.events import Line
+from service.cleaner import clean_for_ever
 from service.clock import wall_clock
-from service.day_files import keep_unreadable, merge_catalog, write_decisions, write_events
+from service.day_files import merge_catalog, write_decisions, write_events
 from service.decisions import Decision, decode_decision
 from service.erased_files import ErasedFiles
 from service.metrics import DRAINED
 from service.process import run_process, wait
+from service.rejects import keep_unreadable
 from service.store.clients import BACKGROUND, redis_client
 from service.store.drain import AT_ONCE, Claim, DrainStore, Entry, Range
 from service.store.erasures import Erasure, decode_erasure
 from service.store.items import START, ItemStore
+from service.tasks import end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,5 +194,14 @@ async def _tried(drainer: Drainer, catalog: CatalogKeeper) -> int | None:
     return 0
 
 
+async def drain_and_clean(settings: Settings, stop: asyncio.Event) -> None:
+    """The drainer's process: what goes to the log, and what leaves it again."""
+    cleaning = asyncio.create_task(clean_for_ever(settings, stop))
+    try:
+        await drain_for_ever(settings, stop)
+    finally:
+        await end(cleaning)
+
+
 if __name__ == "__main__":
-    run_process("drainer", drain_for_ever)
+    run_process("drainer", drain_and_clean)

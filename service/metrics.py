@@ -24,6 +24,7 @@ UNREADABLE: Final = Counter("rihla_state_unreadable", "Stored states that could 
 DECISIONS: Final = Counter("rihla_decisions", "Decision records.", ["outcome"])
 BUNDLES: Final = Counter("rihla_bundles", "Bundles opened by a worker.", ["outcome"])
 DRAINED: Final = Counter("rihla_drained", "Records written to the log.", ["kind"])
+CLEANED: Final = Counter("rihla_cleaned", "What the clean-up removed from the log.", ["kind"])
 SWEPT: Final = Counter("rihla_stage_changes", "Stage changes made by the clock.", ["stage"])
 STORE_UP: Final = Gauge("rihla_store_up", "Whether the store answers.", ["calls"], multiprocess_mode="livemin")
 

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,7 @@ from training.erased import erased_paths, without_erased
 from training.files import check_schema, metadata, write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import ibis
@@ -53,6 +54,9 @@ CATALOG_SCHEMA: Final = pa.schema(
         pa.field("attributes", pa.string(), nullable=False),
     ]
 )
+MERGED: Final = "merged-"
+REPLACES: Final = b"rihla.replaces"
+"""A file that the service merged is called so, and its schema has the names of those that it replaces, as JSON."""
 _EPOCH_DAY: Final = date(1970, 1, 1)
 
 
@@ -106,10 +110,10 @@ class EventLog:
         return tuple(self._write_day(*part, name) for part in _by_day(lines))
 
     def paths(self, until: int | None = None) -> tuple[Path, ...]:
-        """Files that can hold events strictly before ``until`` (microseconds), by day and name."""
+        """Files that can hold events strictly before ``until`` (microseconds), by day and name; no replaced ones."""
         last = None if until is None else day_folder((until - 1) // DAY_US)
-        found = (self.root / "events").glob("[0-9]*-[0-9]*-[0-9]*/*.parquet")
-        return tuple(sorted(path for path in found if last is None or path.parent.name <= last))
+        found = (self.root / "events").glob("[0-9]*-[0-9]*-[0-9]*/[!.]*.parquet")
+        return counted_once(sorted(path for path in found if last is None or path.parent.name <= last))
 
     @property
     def is_empty(self) -> bool:
@@ -186,6 +190,13 @@ class EventLog:
         path = self.root / "events" / day_folder(day) / f"{name}.parquet"
         write_parquet(lines, path)
         return path
+
+
+def counted_once(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Files without those that were merged into another of them, which names them and may lie beside them for hours."""
+    merged = [path for path in paths if path.name.startswith(MERGED)]
+    replaced = {path.with_name(name) for path in merged for name in _replaced_by(path)}
+    return tuple(path for path in paths if path not in replaced)
 
 
 def table_of(lines: Iterable[Line]) -> pa.Table:
@@ -285,6 +296,11 @@ def _by_day(lines: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     days, starts = np.unique(lines["day"].to_numpy(), return_index=True)
     for day, start, end in zip(days, starts, (*starts[1:], lines.num_rows), strict=True):
         yield int(day), lines.slice(start, end - start)
+
+
+def _replaced_by(path: Path) -> list[str]:
+    found = (metadata(path).schema.to_arrow_schema().metadata or {}).get(REPLACES, b"[]")
+    return msgspec.json.decode(found, type=list[str])
 
 
 def _bounds(footer: pq.FileMetaData) -> list[int]:

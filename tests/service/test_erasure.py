@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import asyncio
 import time
-
-import pytest
 
 from service.drainer import Drainer
 from service.store import keys
 from service.store.clients import BACKGROUND, redis_client
 from service.store.drain import DrainStore
 from tests.service.conftest import calling
-from tests.service.shop import MINUTE, SECOND, event
+from tests.service.shop import SECOND, event
 from tests.service.test_catalog_changes import eventually
 from tests.service.test_drainer import rows
 
