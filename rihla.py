@@ -307,7 +307,8 @@ def clean(directory: Home = None) -> None:
         say.print("somebody else cleans this directory")
     else:
         say.print(
-            f"{done.rows:,} lines of erased customers removed, {done.merged:,} files merged, {done.days:,} days of decisions dropped"
+            f"{done.rows:,} lines of erased customers removed, {done.merged:,} files merged, "
+            f"{done.days:,} days of decisions dropped"
         )
 
 

@@ -58,7 +58,8 @@ def forget_erased(path: Path, kind: str, erased: ErasedFiles) -> int:
     if not gone:
         return 0
     rows = pq.read_table(path, columns=["customer_id", times], partitioning=None)
-    n_before, n_after = rows.num_rows, rows.filter(_stays(rows, times, gone)).num_rows
+    n_before = int(rows.num_rows)
+    n_after = int(rows.filter(_stays(rows, times, gone)).num_rows)
     if n_after < n_before:
         dataset = ds.dataset(path, schema=pq.read_schema(path))
         kept = (batch.filter(_stays(batch, times, gone)) for batch in dataset.to_batches(batch_size=ROWS_AT_ONCE))
