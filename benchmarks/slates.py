@@ -66,7 +66,7 @@ def store_states(shop: Shop, served: Served) -> None:
         customers = patient_customers(program)
         await load_functions(program.clients.background)
         for customer_id, state in zip(shop.customer_ids, shop.states, strict=True):
-            record = await customers.load(customer_id, shop.now)
+            record = (await customers.load(customer_id, shop.now)).asked
             standing = shop.engine.journey.stage_of(state, shop.now)
             await customers.commit(record, Change(standing, shop.now, "event", state))
         await program.clients.aclose()

@@ -17,7 +17,7 @@ from recommender.compose import mixed
 from recommender.overlay import NO_OVERLAY
 from recommender.query import query_of
 from recommender.rules import Rules, held_back
-from service.answers import Degraded, Level, encode
+from service.answers import Consented, Degraded, Level, encode
 from service.bootstrap import assemble
 from service.logs import configure_logs
 from service.models import SlateOptions
@@ -130,10 +130,10 @@ async def _around(shop: Shop, program: Program) -> list[Step]:
     await program.serving.look()
     customers, codec = patient_customers(program), program.customers.codec
     request, engine = request_of(OPTIONS), program.serving.engine
-    full = Degraded(Level.FULL, None)
-    given = [Given(await customers.read(customers.keys_of(name), name), full) for name in shop.customer_ids]
+    full, consented = Degraded(Level.FULL, None), Consented(personalised=True, channel=True)
+    given = [Given((await customers.read(name)).state, full, consented) for name in shop.customer_ids]
     pairs = _pairs(shop.customer_ids, given)
-    read_us = await _mean_us(lambda p: customers.read(customers.keys_of(p), p), shop.customer_ids)
+    read_us = await _mean_us(customers.read, shop.customer_ids)
     packed = [codec.pack(one.state) for one in given]
     decode_us = mean_us(codec.unpack, packed)
     decided_us = mean_us(lambda p: program.recommend.decide(p[0], OPTIONS, p[1]), pairs)

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from features.consent import Defaults
 from features.errors import InputError
 
 PEPPER_BYTES = 32
@@ -77,6 +78,18 @@ class Settings(BaseSettings):
     slate_ttl_s: Annotated[
         int, Field(ge=10, le=604_800, description="How long a slate may be shown (expires_at), seconds.")
     ] = 1800
+    default_consent_personalisation: Annotated[
+        bool, Field(description="Use what is known of a customer who has not said whether they agree to it.")
+    ] = True
+    default_consent_email: Annotated[
+        bool, Field(description="Offer slates for e-mail to a customer who has not said whether they want any.")
+    ] = True
+    default_consent_sms: Annotated[
+        bool, Field(description="What is told of a customer who has not said whether they want text messages.")
+    ] = True
+    default_consent_push: Annotated[
+        bool, Field(description="What is told of a customer who has not said whether they want push messages.")
+    ] = True
     allow_contact_ids: Annotated[
         bool, Field(description="Accept customer ids that look like e-mail addresses or phone numbers.")
     ] = False
@@ -105,6 +118,11 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors()[0]
         name = f"RIHLA_{str(first['loc'][0]).upper()}"
         raise InputError(f"{name}: {first['msg']}", pointer=f"/{first['loc'][0]}") from None
+
+
+def consent_defaults(settings: Settings) -> Defaults:
+    """What holds for a customer who has not said."""
+    return Defaults(*(getattr(settings, f"default_consent_{purpose}") for purpose in Defaults._fields))
 
 
 def pepper_of(settings: Settings) -> bytes:

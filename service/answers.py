@@ -37,6 +37,13 @@ class Degraded(NamedTuple):
     reason: str | None
 
 
+class Consented(NamedTuple):
+    """Whether what is known of the customer could be used, and whether a slate may be offered in its channel."""
+
+    personalised: bool
+    channel: bool
+
+
 class Made(NamedTuple):
     """A slate with what its answer and its decision record say beside it; times in microseconds."""
 
@@ -45,6 +52,7 @@ class Made(NamedTuple):
     generated_at: int
     expires_at: int
     degraded: Degraded
+    consented: Consented
 
 
 def slate_answer(made: Made, items: object, serving: Serving, explain: str) -> dict[str, Any]:
@@ -57,6 +65,7 @@ def slate_answer(made: Made, items: object, serving: Serving, explain: str) -> d
         "stage": stage_answer(slate.standing, serving.engine.journey, slate.moves),
         "items": items,
         "served_by": served_by(made, serving),
+        "consent": made.consented._asdict(),
     }
     if explain == "full":
         answer["suppressed"] = [held._asdict() for held in slate.suppressed]

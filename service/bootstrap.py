@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from features.errors import InputError, StoreError
 from features.journey import Journey
-from features.settings import Settings, pepper_of
+from features.settings import Settings, consent_defaults, pepper_of
 from service.catalog_changes import PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
 from service.erase import DescribeErasure, EraseCustomer
 from service.health import Health
 from service.ingest_events import IngestEvents
+from service.links import Links
 from service.recommend import Recommend
 from service.serving import Serving
 from service.store.clients import BACKGROUND, READS, WRITES, redis_client
@@ -28,6 +29,7 @@ from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
 from service.store.recently import Recently
 from service.tasks import end
+from service.tell import Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,6 +66,7 @@ class Program:
     items: ItemStore
     recommend: Recommend
     ingest: IngestEvents
+    tell: Tell
     describe: DescribeCustomer
     erase: EraseCustomer
     erasure: DescribeErasure
@@ -83,11 +86,26 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     calls = Calls.over(clients.reads, clients.writes)
     journey = Journey.load(settings.journey)
     serving = Serving(settings.home, journey, bytes.fromhex(settings.verify_key) if settings.verify_key else None)
-    customers = Customers(calls, journey, Recently(clock), pepper_of(settings), settings.state_ttl_days)
+    customers = Customers(
+        calls,
+        journey,
+        Recently(clock),
+        pepper_of(settings),
+        settings.state_ttl_days,
+        consent_defaults(settings),
+    )
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
     erasures = Erasures(clients.background, settings.tombstone_days)
     erasure = DescribeErasure(erasures, serving)
+    ingest = IngestEvents(
+        customers,
+        ItemEvents(calls.writes),
+        Links(customers),
+        serving,
+        clock,
+        allow_contact_ids=settings.allow_contact_ids,
+    )
     return Program(
         settings=settings,
         clients=clients,
@@ -97,9 +115,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         decisions=decisions,
         items=items,
         recommend=Recommend(serving, customers, decisions, clock, settings.slate_ttl_s),
-        ingest=IngestEvents(
-            customers, ItemEvents(calls.writes), serving, clock, allow_contact_ids=settings.allow_contact_ids
-        ),
+        ingest=ingest,
+        tell=Tell(ingest),
         describe=DescribeCustomer(customers, serving, clock),
         erase=EraseCustomer(customers, erasures, erasure, clock),
         erasure=erasure,

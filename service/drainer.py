@@ -27,6 +27,7 @@ from service.clock import wall_clock
 from service.day_files import merge_catalog, write_decisions, write_events
 from service.decisions import Decision, decode_decision
 from service.erased_files import ErasedFiles
+from service.log_files import other_identity, without_other
 from service.metrics import DRAINED
 from service.process import run_process, wait
 from service.rejects import keep_unreadable
@@ -112,7 +113,9 @@ class Drainer:
         self._erased.refresh()
         if read.erasures:
             self._erased.write(name, read.erasures)
-        lines = [line for line in read.lines if line.occurred_at > self._erased.erased_at(line.customer_id)]
+        lines = [
+            self._redacted(line) for line in read.lines if line.occurred_at > self._erased.erased_at(line.customer_id)
+        ]
         decisions = [each for each in read.decisions if each.decided_at > self._erased.erased_at(each.customer_id)]
         write_events(self._data, name, lines)
         write_decisions(self._data, name, decisions)
@@ -120,6 +123,13 @@ class Drainer:
         DRAINED.labels("decision").inc(len(decisions))
         DRAINED.labels("erasure").inc(len(read.erasures))
         return read.erasures
+
+    def _redacted(self, line: Line) -> Line:
+        """A line that names no other identity which was erased since."""
+        other = other_identity(line.properties) if self._erased else None
+        if other is None or line.occurred_at > self._erased.erased_at(other):
+            return line
+        return msgspec.structs.replace(line, properties=without_other(line.properties))
 
     def _read(self, entries: list[Entry]) -> Read:
         read = Read([], [], [])

@@ -14,8 +14,6 @@ from service.problems import NotFound
 from service.store.erasures import Erasure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from service.clock import Clock
     from service.serving import Serving
     from service.store.customers import Customers
@@ -42,8 +40,8 @@ class EraseCustomer:
         StoreError
             Something may have been erased; asking again erases the rest.
         """
-        identities = await self._identities(customer_id)
         receipt_id, at = secrets.token_hex(16), self._clock()
+        identities = (await self._customers.load(customer_id, at)).ids
         await self._erasures.open_receipt(receipt_id, at, len(identities))
         for place, identity in enumerate(identities):
             where = self._customers.keys_of(identity)
@@ -51,9 +49,6 @@ class EraseCustomer:
             self._customers.forget_recent((where.member,))
         await self._erasures.note((receipt_id,), "online", self._clock())
         return await self._progress(receipt_id)
-
-    async def _identities(self, customer_id: str) -> Sequence[str]:
-        return (customer_id,)
 
 
 class DescribeErasure:

@@ -26,6 +26,8 @@ REPLACES: Final = b"rihla.replaces"
 """In a merged file's schema: names of the files that it replaces, as JSON."""
 MERGED: Final = "merged-"
 ROWS_AT_ONCE: Final = 65_536
+OTHERS: Final = ("from", "anonymous_id")
+"""Properties that may hold the id of another identity."""
 TIMES: Final = {"events": "occurred_at", "decisions": "decided_at", "base": "until"}
 """The column that says when a row is from, by kind."""
 
@@ -52,19 +54,35 @@ def replaced_by(path: Path) -> list[str]:
 
 
 def forget_erased(path: Path, kind: str, erased: ErasedFiles) -> int:
-    """Rewrite a file without the rows of customers who were erased since; how many rows went."""
-    times = TIMES[kind]
-    gone = _erased_in(path, erased)
-    if not gone:
-        return 0
-    rows = pq.read_table(path, columns=["customer_id", times], partitioning=None)
-    n_before = int(rows.num_rows)
-    n_after = int(rows.filter(_stays(rows, times, gone)).num_rows)
-    if n_after < n_before:
-        dataset = ds.dataset(path, schema=pq.read_schema(path))
-        kept = (batch.filter(_stays(batch, times, gone)) for batch in dataset.to_batches(batch_size=ROWS_AT_ONCE))
+    """Rewrite a file without what it holds of customers who were erased since; how many rows were changed or went."""
+    dataset = ds.dataset(path, schema=pq.read_schema(path))
+    columns = [name for name in ("customer_id", "type", "properties", TIMES[kind]) if name in dataset.schema.names]
+    n = sum(_forgotten(batch, kind, erased)[1] for batch in dataset.to_batches(columns=columns))
+    if n:
+        kept = (_forgotten(batch, kind, erased)[0] for batch in dataset.to_batches(batch_size=ROWS_AT_ONCE))
         write_batches(path, dataset.schema, kept)
-    return n_before - n_after
+    return n
+
+
+def _forgotten(batch: pa.RecordBatch, kind: str, erased: ErasedFiles) -> tuple[pa.RecordBatch, int]:
+    """Rows less those of erased customers, and how many of them changed or went."""
+    at = batch[TIMES[kind]].cast(pa.int64()).to_pylist()
+    erased_at = {each: erased.erased_at(each) for each in batch["customer_id"].unique().to_pylist()}
+    ids = batch["customer_id"].to_pylist()
+    stays = [happened > erased_at[each] for each, happened in zip(ids, at, strict=True)]
+    n_redacted = 0
+    if kind == "events":
+        texts = batch["properties"].to_pylist()
+        for row, text in enumerate(texts):
+            other = other_identity(text)
+            if other is None or not stays[row] or at[row] > erased.erased_at(other):
+                continue
+            texts[row] = without_other(text)
+            n_redacted += 1
+        place = batch.schema.get_field_index("properties")
+        batch = batch.set_column(place, batch.schema.field(place), pa.array(texts, pa.string()))
+    kept = batch.filter(pa.array(stays, pa.bool_()))
+    return kept, n_redacted + int(batch.num_rows - kept.num_rows)
 
 
 def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
@@ -91,14 +109,15 @@ def _in_row_groups(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iter
     yield pa.Table.from_batches(waiting, schema)
 
 
-def _erased_in(path: Path, erased: ErasedFiles) -> dict[str, int]:
-    """Erased customers whose id occurs in a file, with the time of their erasure."""
-    ids: set[str] = set()
-    for batch in ds.dataset(path, schema=pq.read_schema(path)).to_batches(columns=["customer_id"]):
-        ids.update(batch.column(0).unique().drop_null().to_pylist())
-    return {each: at for each in ids if (at := erased.erased_at(each))}
+def other_identity(properties: str) -> str | None:
+    """The id of another identity that an event names: at the other end of a link, or of a visitor who logged in."""
+    if not any(f'"{name}":' in properties for name in OTHERS):
+        return None
+    found = msgspec.json.decode(properties)
+    return next((found[name] for name in OTHERS if isinstance(found.get(name), str)), None)
 
 
-def _stays(rows: pa.Table | pa.RecordBatch, times: str, gone: dict[str, int]) -> pa.Array:
-    ids, at = rows["customer_id"].to_pylist(), rows[times].cast(pa.int64()).to_pylist()
-    return pa.array([each is None or happened > gone.get(each, 0) for each, happened in zip(ids, at, strict=True)])
+def without_other(properties: str) -> str:
+    """Properties that name no other identity any more; a link without its other end counts for nothing."""
+    found = msgspec.json.decode(properties)
+    return msgspec.json.encode({name: found[name] for name in found if name not in OTHERS}, order="sorted").decode()

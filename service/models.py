@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from features.catalog import KINDS
 from features.catalog import locale as check_locale
+from features.consent import PURPOSES
 from features.errors import InvalidId
 from features.events import Channel
 from features.ids import check_id
@@ -172,6 +173,50 @@ class SlateQuery(BaseModel):
             context=Context(locale=self.locale),
             explain=self.explain,
         )
+
+
+class Told(Strict):
+    """Something told of a customer; it becomes an event."""
+
+    event_id: Annotated[Id | None, Field(description="Makes a repeat harmless; made up where it is missing.")] = None
+    occurred_at: Annotated[
+        str | int | float | None, Field(description="RFC 3339 with a zone, or a Unix time; now where it is missing.")
+    ] = None
+
+
+class ConsentAsk(Told):
+    """What a customer agrees to (true) or withdraws from (false); a purpose that is not named stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"personalisation": False}, {"email": True}]})
+
+    personalisation: bool | None = None
+    email: bool | None = None
+    sms: bool | None = None
+    push: bool | None = None
+
+    @model_validator(mode="after")
+    def _has_any(self) -> ConsentAsk:
+        if all(getattr(self, purpose) is None for purpose in PURPOSES):
+            raise PydanticCustomError("no_purpose", "expected {names}", {"names": " or ".join(PURPOSES)})
+        return self
+
+
+class LinkAsk(Told):
+    """Two identities: a customer, and a visitor or another customer."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"customer_id": "c-1017", "anonymous_id": "anon:9f2c", "event_id": "login-77"}]}
+    )
+
+    customer_id: Id
+    anonymous_id: Id | None = None
+    other_customer_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> LinkAsk:
+        if (self.other_customer_id is None) == (self.anonymous_id is None):
+            raise PydanticCustomError("one_other", "expected anonymous_id or other_customer_id, and not both")
+        return self
 
 
 class RelatedQuery(BaseModel):

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from service.models import BatchAsk, SlateAsk
+from service.models import BatchAsk, ConsentAsk, LinkAsk, SlateAsk
 from service.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
+BODIES: Final = (SlateAsk, BatchAsk, ConsentAsk, LinkAsk)
 REF: Final = "#/components/schemas/{model}"
 EVENT: Final = {
     "event_id": "e-20250811-0001",
@@ -84,6 +85,7 @@ SLATE: Final = {
         "variant": "default",
         "degraded": {"level": 0, "reason": None},
     },
+    "consent": {"personalised": True, "channel": True},
 }
 RECEIPT: Final = {
     "receipt_id": "5f0c8a5f1f2e4b6f9d2a7c3e1b0d4f68",
@@ -98,6 +100,7 @@ RECEIPT: Final = {
         "model_rows": {"status": "pending", "at": None},
     },
 }
+TOLD: Final = {"event_id": "login-77", "accepted": 1, "duplicates": 0}
 PROBLEM: Final = {
     "type": "urn:rihla:problem:invalid_request",
     "title": "Invalid input",
@@ -149,7 +152,7 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = plain()
-            _, schemas = models_json_schema([(SlateAsk, "validation"), (BatchAsk, "validation")], ref_template=REF)
+            _, schemas = models_json_schema([(model, "validation") for model in BODIES], ref_template=REF)
             document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
         return app.openapi_schema or {}
 

@@ -83,6 +83,12 @@ class CustomerErased(RihlaError):
     code = "erased"
 
 
+class GroupFull(RihlaError):
+    """A link that would join more identities than one customer may have."""
+
+    code = "group_full"
+
+
 class NotFound(RihlaError):
     """The thing itself was asked for, and is not there."""
 
@@ -94,6 +100,7 @@ _STATUSES: Final[dict[type[RihlaError], int]] = {
     StoreError: 503,
     TooManyEvents: 429,
     IdConflict: 409,
+    GroupFull: 409,
     CustomerErased: 410,
     NotFound: 404,
 }

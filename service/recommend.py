@@ -6,11 +6,13 @@ Reads fail open: when the store is away the answer comes from further down the l
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from features.consent import NOTHING_SAID, may_be_sent
 from features.errors import StoreError
 from recommender.slate import SlateRequest
-from service.answers import Degraded, Level, Made, items_answer, slate_answer
+from service.answers import Consented, Degraded, Level, Made, items_answer, slate_answer
 from service.decisions import POLICY, Decision, Slot, encode_decision
 from service.live import Live
 from service.metrics import DEGRADED, SLATES
@@ -25,16 +27,33 @@ if TYPE_CHECKING:
     from service.serving import Serving
     from service.store.customers import Customers
     from service.store.decision_log import DecisionLog
+    from service.store.known import Known
 
 EMAIL_TTL_S: Final = 72 * 3600
 """An email is opened days after it was made."""
 
 
+CONSENT_FRESH_US: Final = 60_000_000
+"""Below level 0 a profile may be used for this long after its consent was last seen."""
+
+
 class Given(NamedTuple):
-    """What a slate is decided on: the customer's state, and how good a source it came from."""
+    """What a slate is decided on: the customer's state, how good a source it came from, and what they agreed to.
+
+    ``known`` is None below level 0. Where the customer does not agree to personalisation, or it is not known, the
+    state is the empty one.
+    """
 
     state: Any
     degraded: Degraded
+    consented: Consented
+    known: Known | None = None
+
+
+NOBODY_ASKED: Final = Consented(personalised=False, channel=True)
+"""For a slate that is of no customer."""
+WITHHELD: Final = "withheld"
+"""The strategy of a slate that may not be offered in its channel."""
 
 
 class Decided(NamedTuple):
@@ -85,23 +104,32 @@ class Recommend:
         request = SlateRequest(
             placement="product", limit=query.limit, kinds=query.kinds, anchors=(item_id,), exclude=(item_id,)
         )
-        given = Given(self._customers.empty, self._degraded(Level.FULL, None))
+        given = Given(self._customers.empty, self._degraded(Level.FULL, None), NOBODY_ASKED)
         decided = self._decided(None, request, given, "short", keys.partition_of_nobody(item_id))
         await self.leave_record(decided)
         return decided.answer
 
     async def given(self, customer_id: str, options: SlateOptions) -> Given:
         """State of a customer: the stored one, else what this worker saw last, else none."""
-        where = self._customers.keys_of(customer_id)
         try:
-            return Given(await self._customers.read(where, customer_id), self._degraded(Level.FULL, None))
+            known = await self._customers.read(customer_id)
         except StoreError as error:
-            stale = self._customers.stale(where)
-            if stale is not None:
-                return Given(stale, self._degraded(Level.STALE, error.code))
-            has_context = options.anchor_items or options.context.cart or options.context.text
-            level = Level.SESSION if has_context else Level.POPULAR
-            return Given(self._customers.empty, self._degraded(level, error.code))
+            return self._given_without_store(customer_id, options, error.code)
+        consented = Consented(known.is_personalised, known.may_be_sent(options.channel))
+        state = known.state if consented.personalised else self._customers.empty
+        return Given(state, self._degraded(Level.FULL, None), consented, known)
+
+    def _given_without_store(self, customer_id: str, options: SlateOptions, reason: str) -> Given:
+        """As the customer was last seen here; the profile only while its consent was seen of late."""
+        seen = self._customers.remembered(customer_id)
+        consents = NOTHING_SAID if seen is None else seen.consents
+        may_send = may_be_sent(consents, options.channel, self._customers.defaults)
+        if seen is not None and seen.raw_states and self._clock() - seen.at <= CONSENT_FRESH_US:
+            state = self._customers.state_of(seen)
+            return Given(state, self._degraded(Level.STALE, reason), Consented(True, may_send))
+        has_context = options.anchor_items or options.context.cart or options.context.text
+        level = Level.SESSION if has_context else Level.POPULAR
+        return Given(self._customers.empty, self._degraded(level, reason), Consented(False, may_send))
 
     def decide(self, customer_id: str, options: SlateOptions, given: Given) -> Decided:
         """The slate of a customer; no input or output, about a millisecond of one core."""
@@ -122,14 +150,10 @@ class Recommend:
         self, customer_id: str | None, request: SlateRequest, given: Given, explain: str, partition: int
     ) -> Decided:
         now = self._clock()
-        items: object
-        if given.state is self._customers.empty:
-            slate, items = self._popular.slate(request, explain, now)
-        else:
-            slate = self._serving.engine.decide(given.state, request, now, overlay=self._serving.overlay)
-            items = items_answer(slate, self._serving, explain)
+        slate, items = self._slate(request, given, explain, now)
         ttl_s = EMAIL_TTL_S if request.channel == "email" else self._slate_ttl_s
-        made = Made(slate, new_slate_id(now), now, now + ttl_s * 1_000_000, given.degraded)
+        expires_at = now + ttl_s * 1_000_000
+        made = Made(slate, new_slate_id(now), now, expires_at, given.degraded, given.consented)
         _count(slate, given.degraded)
         return Decided(
             slate_answer(made, items, self._serving, explain),
@@ -137,6 +161,15 @@ class Recommend:
             encode_decision(self._record(customer_id, request, made)),
             given.degraded.reason != "store_unavailable",
         )
+
+    def _slate(self, request: SlateRequest, given: Given, explain: str, now: int) -> tuple[Slate, object]:
+        """What is offered, and its items as the answer has them."""
+        if given.state is self._customers.empty:
+            slate, items = self._popular.slate(request, explain, now)
+            return (slate, items) if given.consented.channel else (withheld(slate), [])
+        slate = self._serving.engine.decide(given.state, request, now, overlay=self._serving.overlay)
+        slate = slate if given.consented.channel else withheld(slate)
+        return slate, items_answer(slate, self._serving, explain)
 
     def _record(self, customer_id: str | None, request: SlateRequest, made: Made) -> Decision:
         engine, current, standing = self._serving.engine, self._serving.current, made.slate.standing
@@ -159,6 +192,7 @@ class Recommend:
             reason=made.degraded.reason,
             strategy=made.slate.strategy,
             slots=tuple(Slot(item.item_key, item.score, item.source, item.propensity) for item in made.slate.items),
+            personalised=made.consented.personalised,
         )
 
 
@@ -179,6 +213,11 @@ def request_of(options: SlateOptions) -> SlateRequest:
         unseen_only=options.filter.unseen_only,
         with_moves=options.explain != "none",
     )
+
+
+def withheld(slate: Slate) -> Slate:
+    """A slate that says where the customer stands and offers nothing."""
+    return replace(slate, items=(), suppressed=(), strategy=WITHHELD)
 
 
 def new_slate_id(now: int) -> str:

@@ -6,39 +6,42 @@ local AFTER_EXPIRY = 60 * 1000000 -- microseconds after which a record that ran 
 
 -- One customer's commit: compare the version, then write everything or nothing.
 -- keys: record, events, due, changes, zset of the stage left, zset of the stage entered
--- args: expected version, time to live (s), id, state, dedupe ids, standing, member, since, when the
---       clock changes the standing or "inf", change record or "", seconds to keep changes, events...
--- An empty state, dedupe or time to live leaves the stored one. Answers {1, new version} or {0, stored version}.
+-- args: expected version, time to live (s), member, since when, when the clock changes the standing or "inf",
+--       change record or "", seconds to keep changes, number of fields, fields and values in turn, events...
+-- An empty time to live leaves the stored one; an empty "since" takes the member out of both stages.
+-- Answers {1, new version} or {0, stored version}.
 local function commit(keys, args)
   local version = redis.call('HGET', keys[1], 'v') or '0'
   if version ~= args[1] then
     return {0, version}
   end
   version = string.format('%d', tonumber(version) + 1)
-  redis.call('HSET', keys[1], 'v', version, 'id', args[3], 'st', args[6])
-  if args[4] ~= '' then
-    redis.call('HSET', keys[1], 's', args[4], 'd', args[5])
-  end
+  local last = 8 + 2 * tonumber(args[8])
+  redis.call('HSET', keys[1], 'v', version, unpack(args, 9, last))
   if args[2] ~= '' and redis.call('HEXISTS', keys[1], 't') == 1 then
     redis.call('EXPIRE', keys[1], args[2], 'GT') -- the time of erasure is remembered at least as long as it was to be
   elseif args[2] ~= '' then
     redis.call('EXPIRE', keys[1], args[2])
   end
-  for i = 12, #args do
+  for i = last + 1, #args do
     redis.call('XADD', keys[2], '*', 'k', 'e', 'b', args[i])
   end
-  local due, expires = tonumber(args[9]), redis.call('PEXPIRETIME', keys[1])
+  local due, expires = tonumber(args[5]), redis.call('PEXPIRETIME', keys[1])
   if expires > 0 then
     due = math.min(due, expires * 1000 + AFTER_EXPIRY)
   end
-  redis.call('ZADD', keys[3], string.format('%.0f', due), args[7])
-  if keys[5] ~= keys[6] then
-    redis.call('ZREM', keys[5], args[7])
+  redis.call('ZADD', keys[3], string.format('%.0f', due), args[3])
+  if keys[5] ~= keys[6] or args[4] == '' then
+    redis.call('ZREM', keys[5], args[3])
   end
-  redis.call('ZADD', keys[6], args[8], args[7])
-  if args[10] ~= '' then
-    local oldest = redis.call('TIME')[1] - args[11] -- this server's clock: those of its callers may differ
-    redis.call('XADD', keys[4], 'MINID', '~', string.format('%d000-0', oldest), '*', 'b', args[10])
+  if args[4] == '' then
+    redis.call('ZREM', keys[6], args[3])
+  else
+    redis.call('ZADD', keys[6], args[4], args[3])
+  end
+  if args[6] ~= '' then
+    local oldest = redis.call('TIME')[1] - args[7] -- this server's clock: those of its callers may differ
+    redis.call('XADD', keys[4], 'MINID', '~', string.format('%d000-0', oldest), '*', 'b', args[6])
   end
   return {1, version}
 end

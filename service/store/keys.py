@@ -4,7 +4,8 @@ A customer's keys and the stream of their events share the hash tag of their par
 cluster one function call may touch them all. Customer ids never enter a key (``features.ids.customer_key``).
 
 ==========================================  ======  ====================================================
-``rihla:{pNN}:c:<customer_key>``            hash    id, s state, v version, d dedupe ids, st standing; t when erased
+``rihla:{pNN}:c:<customer_key>``            hash    id, s state, v version, d dedupe ids, st standing, c consent,
+                                                    e edges to linked identities, x exposure, t erased at
 ``rihla:{pNN}:k:<customer_key>``            hash    decisions that were asked for under a key
 ``rihla:{pNN}:events``                      stream  events, decision records and erasures, until drained
 ``rihla:{pNN}:due``                         zset    customer keys by when the clock changes their stage

@@ -204,3 +204,25 @@ def test_stage_changes_of_an_erased_customer_are_removed(with_service, settings,
     with_service(body)
     kept = [entry for partition in keys.PARTITIONS for entry in redis_client.xrange(keys.changes(partition))]
     assert [msgspec.json.decode(fields[b"b"])["customer_id"] for _, fields in kept] == ["c-2"]
+
+
+def test_another_customers_line_stays_and_names_the_erased_one_no_more(with_service, settings, tmp_path):
+    async def body(caller):
+        login = event("e-1", "c-2", anonymous_id="anon:7")
+        link = {
+            **event("l-1", "c-2"),
+            "type": "link",
+            "item_id": None,
+            "properties": {"from": "anon:8", "why": "login"},
+        }
+        unlink = {**link, "event_id": "u-1", "type": "unlink"}
+        await caller.send(login, link, unlink)
+        await drain(settings, tmp_path)
+        for erased in ("anon:7", "anon:8"):
+            await caller.http.delete(f"/v1/customers/{erased}")
+        await drain(settings, tmp_path)
+        return await clean(settings, tmp_path)
+
+    assert with_service(body).rows == 3
+    found = {line["event_id"]: line["properties"] for line in rows(tmp_path, "events")}
+    assert found == {"e-1": "{}", "l-1": '{"why":"login"}', "u-1": '{"why":"login"}'}

@@ -96,10 +96,10 @@ def test_what_was_read_before_an_erasure_cannot_be_written_after_it(with_service
         await caller.send(event("e-1"))
         customers = caller.program.customers
         now = time.time_ns() // 1000
-        record = await customers.load("c-1", now)
+        known = await customers.load("c-1", now)
         await caller.http.delete("/v1/customers/c-1")
-        standing = customers.journey.stage_of(record.state, now)
-        return await customers.commit(record, Change(standing, now, "event", record.state, []))
+        standing = customers.journey.stage_of(known.state, now)
+        return await customers.commit(known.asked, Change(standing, now, "event", known.state, []))
 
     assert with_service(body) is False
 
@@ -109,11 +109,10 @@ def test_every_worker_forgets_an_erased_customer_within_a_second(with_service):
         async with calling(caller.program.settings) as other:
             await caller.send(event("e-1"))
             await other.slate()
-            where = other.program.customers.keys_of("c-1")
-            assert other.program.customers.stale(where) is not None
+            assert other.program.customers.remembered("c-1") is not None
             began = time.monotonic()
             await caller.http.delete("/v1/customers/c-1")
-            await eventually(lambda: other.program.customers.stale(where) is None)
+            await eventually(lambda: other.program.customers.remembered("c-1") is None)
             return time.monotonic() - began
 
     assert with_service(body) < 1
@@ -143,3 +142,28 @@ def test_an_unknown_receipt_is_not_found_and_an_unknown_customer_may_be_erased(w
 
     unknown, erased = with_service(body)
     assert (unknown.status_code, erased.status_code) == (404, 202)
+
+
+def test_linked_identities_are_erased_together(with_service):
+    async def body(caller):
+        await caller.send(event("e-1", "anon:1"), event("e-2"), event("e-3", "c-2"))
+        await caller.send({**event("l-1", "c-1"), "type": "link", "item_id": None, "properties": {"from": "anon:1"}})
+        receipt = (await caller.http.delete("/v1/customers/anon:1")).json()
+        after = [(await caller.http.get(f"/v1/customers/{each}")).status_code for each in ("anon:1", "c-1", "c-2")]
+        return receipt, after
+
+    receipt, after = with_service(body)
+    assert receipt["identities"] == 2
+    assert after == [404, 404, 200]
+
+
+def test_a_link_from_before_an_erasure_does_not_come_back_with_the_other_end(with_service):
+    async def body(caller):
+        await caller.send(event("e-1", "c-2"), event("e-2"))
+        await caller.http.delete("/v1/customers/c-1")
+        await caller.send({**event("l-1", "c-2"), "type": "link", "item_id": None, "properties": {"from": "c-1"}})
+        return await caller.program.customers.load("c-2", 0), await caller.program.customers.load("c-1", 0)
+
+    other, erased = with_service(body)
+    assert other.ids == ("c-2",)
+    assert not erased.asked.edges
