@@ -78,6 +78,18 @@ class Settings(BaseSettings):
     slate_ttl_s: Annotated[
         int, Field(ge=10, le=604_800, description="How long a slate may be shown (expires_at), seconds.")
     ] = 1800
+    fallback_slate: Annotated[
+        Path | None,
+        Field(description="Items (JSON) to show while no bundle was ever opened; empty takes the last popular ones."),
+    ] = None
+    caps: Annotated[
+        str,
+        Field(
+            max_length=1000,
+            description="How often something may be shown: `item[.CHANNEL]`, `kind.KIND` or `channel.CHANNEL` "
+            "`=N/WINDOW`, separated by commas; a window is like `30m`, `12h`, `7d`.",
+        ),
+    ] = "item=10/7d, item.email=2/7d, kind.action=24/1d, channel.email=60/1d"
     default_consent_personalisation: Annotated[
         bool, Field(description="Use what is known of a customer who has not said whether they agree to it.")
     ] = True

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from service import problems
+from service.admission import Admission
 from service.bootstrap import assemble, running
 from service.clock import wall_clock
 from service.observed import Observed
@@ -51,6 +52,7 @@ def app_of(program: Program) -> FastAPI:
             module.router(program), max_body_size=MAX_BODY
         )  # on the routes, so that a problem tells of it
     problems.install(app)
+    app.add_middleware(Admission)
     app.add_middleware(Observed)
     describe(app)
     return app

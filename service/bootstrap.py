@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING
 from features.errors import InputError, StoreError
 from features.journey import Journey
 from features.settings import Settings, consent_defaults, pepper_of
+from recommender.caps import Caps
 from service.catalog_changes import PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
+from service.deadline import Floors
+from service.deciding import Deciding
 from service.erase import DescribeErasure, EraseCustomer
+from service.fallback import FallbackSlate
+from service.grounds import Grounds
 from service.health import Health
 from service.ingest_events import IngestEvents
+from service.lag import LoopLag
 from service.links import Links
 from service.recommend import Recommend
+from service.reserving import Reserving
 from service.serving import Serving
 from service.store.clients import BACKGROUND, READS, WRITES, redis_client
 from service.store.coalesced import Calls
@@ -28,6 +35,7 @@ from service.store.functions import load_functions
 from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
 from service.store.recently import Recently
+from service.store.reservations import Reservations
 from service.tasks import end
 from service.tell import Tell
 
@@ -65,6 +73,7 @@ class Program:
     decisions: DecisionLog
     items: ItemStore
     recommend: Recommend
+    reserving: Reserving
     ingest: IngestEvents
     tell: Tell
     describe: DescribeCustomer
@@ -72,6 +81,7 @@ class Program:
     erasure: DescribeErasure
     put_items: PutItems
     health: Health
+    lag: LoopLag
 
 
 def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
@@ -80,12 +90,18 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     Raises
     ------
     InputError
-        There is no ``redis_url``.
+        There is no ``redis_url``, or ``caps`` cannot be read.
     """
     clients = _clients(settings)
-    calls = Calls.over(clients.reads, clients.writes)
+    lag = LoopLag()
+    calls = Calls.over(clients.reads, clients.writes, lag)
     journey = Journey.load(settings.journey)
-    serving = Serving(settings.home, journey, bytes.fromhex(settings.verify_key) if settings.verify_key else None)
+    serving = Serving(
+        settings.home,
+        journey,
+        bytes.fromhex(settings.verify_key) if settings.verify_key else None,
+        FallbackSlate.load(settings.home, settings.fallback_slate),
+    )
     customers = Customers(
         calls,
         journey,
@@ -106,6 +122,9 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         clock,
         allow_contact_ids=settings.allow_contact_ids,
     )
+    floors, caps = Floors(), Caps.of_text(settings.caps)
+    deciding = Deciding(serving, customers.empty, clock, floors, caps=caps, slate_ttl_s=settings.slate_ttl_s)
+    reserving = Reserving(serving, customers, Reservations(calls), decisions, deciding, floors, clock)
     return Program(
         settings=settings,
         clients=clients,
@@ -114,7 +133,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         customers=customers,
         decisions=decisions,
         items=items,
-        recommend=Recommend(serving, customers, decisions, clock, settings.slate_ttl_s),
+        recommend=Recommend(serving, customers, Grounds(serving, customers, floors), deciding, reserving, clock),
+        reserving=reserving,
         ingest=ingest,
         tell=Tell(ingest),
         describe=DescribeCustomer(customers, serving, clock),
@@ -122,6 +142,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         erasure=erasure,
         put_items=PutItems(items, serving),
         health=Health(calls.reads, serving),
+        lag=lag,
     )
 
 
@@ -133,6 +154,7 @@ async def running(program: Program) -> AsyncIterator[None]:
         await load_functions(program.clients.background)
         await load_catalog(program.items, program.serving)
     followers = [
+        asyncio.create_task(program.lag.watch()),
         asyncio.create_task(program.serving.watch()),
         asyncio.create_task(follow_catalog(program.items, program.serving, program.customers)),
     ]
@@ -140,6 +162,7 @@ async def running(program: Program) -> AsyncIterator[None]:
         yield
     finally:
         await end(*followers)
+        await program.reserving.owed.aclose()
         await program.decisions.aclose()
         await program.calls.reads.aclose()
         await program.calls.writes.aclose()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from features.consent import PURPOSES
 from features.errors import StoreError
-from service.answers import Degraded, Level, stage_answer
+from service.answers import stage_answer
 from service.clock import moment_of
+from service.ladder import Degraded, Level
 from service.problems import NotFound
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class DescribeCustomer:
         if seen is None or not seen.raw_states:
             raise error
         about = About(customer_id, None, self._customers.state_of(seen), seen.consents)
-        return self._described(about, Degraded(Level.STALE, error.code))
+        return self._described(about, Degraded(Level.STALE, error.reason))
 
     def _described(self, about: About, degraded: Degraded) -> dict[str, Any]:
         state = about.state

@@ -48,7 +48,7 @@ class Health:
         try:
             await self._reads.call("PING")
         except StoreError as error:
-            return error.code
+            return error.reason
         return None
 
     def _bundle_flaw(self) -> str | None:

@@ -57,6 +57,14 @@ Locale = Annotated[str, AfterValidator(_locale)]
 Placement = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$", examples=["home"])]
 Kinds = Annotated[tuple[Kind, ...], Field(min_length=1, max_length=3, examples=[["product", "content"]])]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+DecisionKey = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z0-9._:-]{1,128}$",
+        examples=["spring-sale.2025-04-01"],
+        description="The same subject and key get the same slate for 7 days, which counts as shown once.",
+    ),
+]
 
 
 class Strict(BaseModel):
@@ -113,7 +121,8 @@ class SlateOptions(Strict):
     filter: Filter = Filter()
     exclude_ids: Ids = ()
     explain: Explain = "short"
-    dry_run: Annotated[bool, Field(description="Decide, and leave no decision record.")] = False
+    decision_key: DecisionKey = None
+    dry_run: Annotated[bool, Field(description="Decide, reserve nothing and leave no decision record.")] = False
 
 
 class SlateAsk(SlateOptions):
@@ -136,17 +145,46 @@ class SlateAsk(SlateOptions):
     subject: Subject
 
 
+class BatchSubject(Subject):
+    """A subject of a batch; what is said here stands for this line instead of what the batch says."""
+
+    placement: Placement | None = None
+    limit: Limit | None = None
+    decision_key: DecisionKey = None
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The options of this line alone."""
+        return self.model_dump(include={"placement", "limit", "decision_key"}, exclude_none=True)
+
+
 class BatchAsk(SlateOptions):
     """Slates for many subjects with the same options; a subject that cannot be read gets a line that says so."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"subjects": [{"customer_id": "c-1"}, {"customer_id": "c-2"}], "placement": "email", "channel": "email"}
+                {
+                    "subjects": [{"customer_id": "c-1"}, {"customer_id": "c-2"}],
+                    "placement": "email",
+                    "channel": "email",
+                    "decision_key": "spring-sale.2025-04-01",
+                },
+                {
+                    "subjects": [
+                        {"customer_id": "c-1", "placement": "email.top", "limit": 3, "decision_key": "spring.top"},
+                        {"customer_id": "c-1", "placement": "email.more", "limit": 6, "decision_key": "spring.more"},
+                    ],
+                    "channel": "email",
+                    "distinct_across": True,
+                },
             ]
         }
     )
     subjects: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=MAX_SUBJECTS)]
+    distinct_across: Annotated[
+        bool, Field(description="No item twice on the slates of one customer; the lines before come first.")
+    ] = False
 
 
 class SlateQuery(BaseModel):
@@ -161,6 +199,7 @@ class SlateQuery(BaseModel):
     anchor: Annotated[Ids, BeforeValidator(_listed), Field(description="Item the page is about; may be repeated.")] = ()
     locale: Locale | None = None
     explain: Explain = "short"
+    decision_key: DecisionKey = None
 
     def options(self) -> SlateOptions:
         """The same as the body of a request would say it."""
@@ -172,6 +211,7 @@ class SlateQuery(BaseModel):
             anchor_items=self.anchor,
             context=Context(locale=self.locale),
             explain=self.explain,
+            decision_key=self.decision_key,
         )
 
 

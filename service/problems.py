@@ -89,6 +89,12 @@ class GroupFull(RihlaError):
     code = "group_full"
 
 
+class DecisionKeyConflict(RihlaError):
+    """A decision key that came before with other parameters."""
+
+    code = "decision_key_conflict"
+
+
 class NotFound(RihlaError):
     """The thing itself was asked for, and is not there."""
 
@@ -101,6 +107,7 @@ _STATUSES: Final[dict[type[RihlaError], int]] = {
     TooManyEvents: 429,
     IdConflict: 409,
     GroupFull: 409,
+    DecisionKeyConflict: 409,
     CustomerErased: 410,
     NotFound: 404,
 }

@@ -4,6 +4,20 @@
 
 local AFTER_EXPIRY = 60 * 1000000 -- microseconds after which a record that ran out is surely gone
 
+local STAMP = 8 -- bytes before an exposure memory that change with every change of it
+
+-- Keyed decisions that are older than some seconds go; each begins with the second in which it was decided.
+local function drop_old(key, seconds)
+  local before = redis.call('TIME')[1] - seconds
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local a, b, c, d = string.byte(all[i + 1], 1, 4)
+    if not d or ((a * 256 + b) * 256 + c) * 256 + d < before then
+      redis.call('HDEL', key, all[i])
+    end
+  end
+end
+
 -- One customer's commit: compare the version, then write everything or nothing.
 -- keys: record, events, due, changes, zset of the stage left, zset of the stage entered
 -- args: expected version, time to live (s), member, since when, when the clock changes the standing or "inf",
@@ -61,6 +75,38 @@ local function erase(keys, args)
     redis.call('ZREM', keys[i], args[3])
   end
   redis.call('XADD', keys[3], '*', 'k', 'x', 'b', args[4])
+  return 1
+end
+
+-- A slate is reserved: its shows enter the exposure memory, its record the stream, its key the kept decisions,
+-- all in one step and only on top of what it was decided on.
+-- keys: record, events, kept decisions
+-- args: stamp of the memory that was read ("" for none), time of erasure that was read ("" for none), id,
+--       stamped memory, seconds to live if nothing else is known, decision record, then of a keyed decision its
+--       field ("" for none), what was kept under it before ("" for nothing), what is to be kept, and for how long (s)
+-- Answers 1; 0 where the memory or the erasure is another one; what is kept where somebody else was first.
+local function reserve(keys, args)
+  if args[7] ~= '' then
+    local kept = redis.call('HGET', keys[3], args[7])
+    if kept and kept ~= args[8] then
+      return kept
+    end
+  end
+  local found = redis.call('HMGET', keys[1], 'x', 't', 'v')
+  if string.sub(found[1] or '', 1, STAMP) ~= args[1] or (found[2] or '') ~= args[2] then
+    return 0
+  end
+  redis.call('HSET', keys[1], 'id', args[3], 'x', args[4])
+  local left = redis.call('TTL', keys[1])
+  if not found[3] and left < tonumber(args[5]) then
+    redis.call('EXPIRE', keys[1], args[5])
+  end
+  redis.call('XADD', keys[2], '*', 'k', 'd', 'b', args[6])
+  if args[7] ~= '' then
+    drop_old(keys[3], args[10])
+    redis.call('HSET', keys[3], args[7], args[9])
+    redis.call('EXPIRE', keys[3], args[10])
+  end
   return 1
 end
 
@@ -138,6 +184,7 @@ end
 
 redis.register_function('rihla_commit', commit)
 redis.register_function('rihla_erase', erase)
+redis.register_function('rihla_reserve', reserve)
 redis.register_function('rihla_forget', forget)
 redis.register_function('rihla_append', append)
 redis.register_function('rihla_put_items', put_items)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from service.clock import Clock
 
 MAX_CUSTOMERS: Final = 4_096
-MAX_AGE_US: Final = 15 * 60 * 1_000_000
+MAX_AGE_US: Final = 60 * 1_000_000
+"""A state is read together with its customer's consent, and no profile is used on a consent older than this."""
 
 
 class Recently:
@@ -38,6 +39,6 @@ class Recently:
         self._seen.pop(member, None)
 
     def get(self, member: str) -> Remembered | None:
-        """A customer as of the last 15 minutes."""
+        """A customer as of the last minute."""
         seen = self._seen.get(member)
         return seen if seen is not None and self._clock() - seen.at <= MAX_AGE_US else None

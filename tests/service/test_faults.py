@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from features.settings import load_settings
-from service.answers import Level
+from service.ladder import Level
 from tests.service.conftest import calling
 from tests.service.shop import OwnStore, event, publish
 
