@@ -313,6 +313,26 @@ def clean(directory: Home = None) -> None:
 
 
 @app.command()
+def rebuild(directory: Home = None) -> None:
+    """Make the online states again from the log, late events among them; the service may go on meanwhile.
+
+    Example: `rihla rebuild`
+    """
+    import asyncio
+
+    from features.journey import Journey
+    from service.embedded import store_of
+    from service.rebuild import rebuild as run
+    from training.rebuild import pasts
+
+    with _clear_errors():
+        settings = store_of(load_settings())
+        data, schema = directory or settings.home / "data", Journey.load(settings.journey).schema
+        made = asyncio.run(run(settings, data, lambda since: pasts(data, schema, since)))
+    say.print(f"{made.identities:,} identities in the log, {made.written:,} records written")
+
+
+@app.command()
 def models() -> None:
     """List the registered versions.
 

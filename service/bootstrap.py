@@ -16,6 +16,7 @@ from service.clock import wall_clock
 from service.customers import DescribeCustomer
 from service.deadline import Floors
 from service.deciding import Deciding
+from service.epoch import Epoch
 from service.erase import DescribeErasure, EraseCustomer
 from service.fallback import FallbackSlate
 from service.grounds import Grounds
@@ -72,6 +73,7 @@ class Program:
     customers: Customers
     decisions: DecisionLog
     items: ItemStore
+    epoch: Epoch
     recommend: Recommend
     reserving: Reserving
     ingest: IngestEvents
@@ -112,6 +114,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     )
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
+    epoch = Epoch(clients.background, settings.home)
     erasures = Erasures(clients.background, settings.tombstone_days)
     erasure = DescribeErasure(erasures, serving)
     ingest = IngestEvents(
@@ -133,7 +136,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         customers=customers,
         decisions=decisions,
         items=items,
-        recommend=Recommend(serving, customers, Grounds(serving, customers, floors), deciding, reserving, clock),
+        epoch=epoch,
+        recommend=Recommend(serving, customers, Grounds(serving, customers, floors, epoch), deciding, reserving, clock),
         reserving=reserving,
         ingest=ingest,
         tell=Tell(ingest),
@@ -141,7 +145,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         erase=EraseCustomer(customers, erasures, erasure, clock),
         erasure=erasure,
         put_items=PutItems(items, serving),
-        health=Health(calls.reads, serving),
+        health=Health(calls.reads, serving, epoch),
         lag=lag,
     )
 
@@ -156,6 +160,7 @@ async def running(program: Program) -> AsyncIterator[None]:
     followers = [
         asyncio.create_task(program.lag.watch()),
         asyncio.create_task(program.serving.watch()),
+        asyncio.create_task(program.epoch.watch()),
         asyncio.create_task(follow_catalog(program.items, program.serving, program.customers)),
     ]
     try:

@@ -26,6 +26,7 @@ from service.cleaner import clean_for_ever
 from service.clock import wall_clock
 from service.day_files import merge_catalog, write_decisions, write_events
 from service.decisions import Decision, decode_decision
+from service.epoch import Epoch
 from service.erased_files import ErasedFiles
 from service.log_files import other_identity, without_other
 from service.metrics import DRAINED
@@ -38,6 +39,7 @@ from service.store.items import START, ItemStore
 from service.tasks import end
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from features.settings import Settings
@@ -63,8 +65,10 @@ class Drainer:
         self._store, self._data = store, data
         self._erased = ErasedFiles(data)
 
-    async def round(self) -> int | None:
+    async def round(self, upto: Mapping[int, str] | None = None) -> int | None:
         """One round; how many entries were moved, None while another drainer holds the lease.
+
+        With ``upto`` nothing after those places of the streams is begun on.
 
         Raises
         ------
@@ -76,7 +80,7 @@ class Drainer:
         token = await self._store.lease()
         if not token:
             return None
-        claim = await self._store.claimed() or await self._claim_pending(token)
+        claim = await self._store.claimed() or await self._claim_pending(token, upto)
         if claim is None:
             return 0
         if not claim.is_written and not await self._write(token, claim):
@@ -85,8 +89,8 @@ class Drainer:
         await self._store.set_claim(token, None)
         return sum(each.n for each in claim.ranges)
 
-    async def _claim_pending(self, token: int) -> Claim | None:
-        ranges = tuple(await self._store.pending())
+    async def _claim_pending(self, token: int, upto: Mapping[int, str] | None) -> Claim | None:
+        ranges = tuple(await self._store.pending(upto))
         if not ranges:
             return None
         claim = Claim(name_of(ranges), ranges)
@@ -178,12 +182,13 @@ async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
     data = settings.home / "data"
     store = DrainStore(client, owner)
     drainer, catalog = Drainer(store, data), CatalogKeeper(ItemStore(client, client), data)
+    epoch = Epoch(client, settings.home)
     try:
         while not stop.is_set():
-            if (await _tried(drainer, catalog) or 0) < AT_ONCE:
+            if (await _tried(drainer, catalog, epoch) or 0) < AT_ONCE:
                 await wait(stop, settings.drain_every_s)
         async with asyncio.timeout(LAST_ROUND_S):
-            while (moved := await _tried(drainer, catalog)) != 0:  # noqa: ASYNC110 - a lease elsewhere ends by time
+            while (moved := await _tried(drainer, catalog, epoch)) != 0:  # noqa: ASYNC110 - a lease elsewhere ends by time
                 await asyncio.sleep(0 if moved else WAIT_FOR_LEASE_S)
         with suppress(StoreError):
             await store.release()
@@ -193,8 +198,9 @@ async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
         await client.aclose()
 
 
-async def _tried(drainer: Drainer, catalog: CatalogKeeper) -> int | None:
+async def _tried(drainer: Drainer, catalog: CatalogKeeper, epoch: Epoch) -> int | None:
     try:
+        await epoch.beat()
         await catalog.round()
         return await drainer.round()
     except StoreError as error:

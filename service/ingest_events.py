@@ -19,7 +19,7 @@ from features.ingest import lines_of
 from service.links import edges_after
 from service.metrics import EVENTS
 from service.problems import CustomerErased, GroupFull, IdConflict, TooManyEvents
-from service.store.codec import MAX_SEEN, body_digest, event_digest
+from service.store.codec import ANY_BODY, MAX_SEEN, body_digest, event_digest
 from service.store.customers import Change
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class IngestEvents:
             before = seen.body_of(each.event)
             if each.lines[0].occurred_at <= (known.erased_at or 0):
                 rejected.append(_erased(each))
-            elif before is not None and before != each.body:
+            elif before not in {None, ANY_BODY, each.body}:
                 rejected.append(_conflict(each))
             elif before is None and len(seen) >= MAX_SEEN:
                 error = TooManyEvents(f"expected at most {MAX_SEEN} events of a customer in 24 hours")

@@ -38,6 +38,7 @@ UNDER_WAY: Final = Gauge("rihla_under_way", "Requests under way.", ["class"], mu
 PROBES: Final = Counter("rihla_store_probes", "Calls to a store that is taken to be away.", ["calls"])
 LOG_FIELDS_DROPPED: Final = Counter("rihla_log_fields_dropped", "Fields of log lines that are on no list.")
 ITEMS_DROPPED: Final = Counter("rihla_items_dropped", "Items left out of a slate.", ["why"])
+STORE_LOST: Final = Gauge("rihla_store_lost", "Whether the store has lost data.", multiprocess_mode="livemax")
 STORE_UP: Final = Gauge("rihla_store_up", "Whether the store answers.", ["calls"], multiprocess_mode="livemin")
 
 

@@ -57,8 +57,9 @@ def without_erased(lines: ir.Table, root: Path) -> ir.Table:
 def erased_among(customer_ids: pa.ChunkedArray, root: Path) -> pa.Table:
     """Those of some customers who were erased, and when: ``customer_id``, ``erased_at``."""
     times = _times(root)
-    key = _key(root)
-    found = [(each, times.get(erased_hash(each, key))) for each in customer_ids.to_pylist()]
+    key = _key(root) if times else b""
+    asked = customer_ids.to_pylist() if times else []
+    found = [(each, times.get(erased_hash(each, key))) for each in asked]
     kept = [(each, at) for each, at in found if at is not None]
     ids, at = pa.array([each for each, _ in kept], pa.string()), pa.array([at for _, at in kept], pa.int64())
     return pa.table([ids, at.cast(MOMENT)], SCHEMA)

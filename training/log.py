@@ -205,6 +205,15 @@ def table_of(lines: Iterable[Line]) -> pa.Table:
     return pa.table({c.name: pa.array([getattr(row, c.name) for row in rows], ARROW[c.arrow]) for c in COLUMNS}, SCHEMA)
 
 
+def lines_of(table: pa.Table) -> Iterator[Line]:
+    """Inverse of :func:`table_of`."""
+    for name in ("occurred_at", "received_at"):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, table[name].cast(pa.int64()))
+    for row in table.drop_columns(["day"]).to_pylist():
+        yield Line(**row)
+
+
 def catalog_table(items: Iterable[Item]) -> pa.Table:
     """Items as a table of :data:`CATALOG_SCHEMA`."""
     rows = list(items)

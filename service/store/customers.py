@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DAY_S: Final = 86_400
 KEEP_CHANGES_S: Final = 7 * DAY_S
+REBUILT: Final = "rebuild"
+"""Cause of a change that makes a lost record again: nobody entered a stage by it."""
 NO_DEFAULTS: Final = Defaults()
 
 
@@ -202,7 +204,8 @@ class Customers:
 def stage_change(record: Record, change: Change, definition_version: str) -> bytes | None:
     """The record of a move between stages, phases or in and out of risk; None when nothing moved."""
     before, to = record.standing, change.standing
-    if before is not None and before[:3] == to[:3]:
+    is_known_again = before is None and change.cause == REBUILT
+    if is_known_again or (before is not None and before[:3] == to[:3]):
         return None
     return msgspec.json.encode(
         {

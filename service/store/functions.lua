@@ -110,6 +110,23 @@ local function reserve(keys, args)
   return 1
 end
 
+-- A tombstone that the store has lost is put back: what came meanwhile goes, and is made again from the log.
+-- keys: record, keyed decisions, then the zsets; args: erased at (microseconds), seconds to remember it, member
+local function bury(keys, args)
+  local at = redis.call('HGET', keys[1], 't')
+  if at and tonumber(at) >= tonumber(args[1]) then
+    return 0
+  end
+  local version = redis.call('HGET', keys[1], 'v') or '0'
+  redis.call('DEL', keys[1], keys[2])
+  redis.call('HSET', keys[1], 't', args[1], 'v', string.format('%d', tonumber(version) + 1))
+  redis.call('EXPIRE', keys[1], args[2])
+  for i = 3, #keys do
+    redis.call('ZREM', keys[i], args[3])
+  end
+  return 1
+end
+
 -- A customer whose record has expired leaves the zsets; one who came back meanwhile stays.
 -- keys: record, then the zsets; args: member
 local function forget(keys, args)
@@ -147,9 +164,16 @@ end
 
 -- A lease with a fencing token: renewed by its owner, taken when it has run out. Whoever takes it has the
 -- newest token from that moment on, so the one before can change the claim no more.
--- keys: lease, claim; args: owner, milliseconds. Answers the token, 0 when another holds it.
+-- Whoever is not the one it is wanted for lets go of it.
+-- keys: lease, claim, wanted; args: owner, milliseconds. Answers the token, 0 when another holds it.
 local function lease(keys, args)
-  local held = redis.call('GET', keys[1])
+  local held, wanted = redis.call('GET', keys[1]), redis.call('GET', keys[3])
+  if wanted and wanted ~= args[1] then
+    if held and string.match(held, '^(.*)|%d+$') == args[1] then
+      redis.call('DEL', keys[1])
+    end
+    return 0
+  end
   if held then
     local owner, token = string.match(held, '^(.*)|(%d+)$')
     if owner ~= args[1] then
@@ -185,6 +209,7 @@ end
 redis.register_function('rihla_commit', commit)
 redis.register_function('rihla_erase', erase)
 redis.register_function('rihla_reserve', reserve)
+redis.register_function('rihla_bury', bury)
 redis.register_function('rihla_forget', forget)
 redis.register_function('rihla_append', append)
 redis.register_function('rihla_put_items', put_items)

@@ -13,10 +13,12 @@ cluster one function call may touch them all. Customer ids never enter a key (``
 ``rihla:{pNN}:changes``                     stream  stage changes of the last days
 ``rihla:{pNN}:e:<digest>``                  string  seen id of an event without a customer, for a day
 ``rihla:{control}:stream``                  stream  what every worker must hear: items, who is erased
+``rihla:{control}:epoch``                   hash    id, beat: tells a store that lost its data from a whole one
 ``rihla:{control}:items``                   hash    items put over the API, by item key
 ``rihla:{erasures}:r:<receipt id>``         hash    how far an erasure has come; no id of a customer
 ``rihla:{erasures}:pending``                zset    receipts of what is not erased everywhere, by when
 ``rihla:{drain}:lease``                     string  who may drain
+``rihla:{drain}:wanted``                    string  whom the lease is to be left to: a rebuild
 ``rihla:{drain}:claim``                     hash    token the last fencing token, claim the ranges being written
 ==========================================  ======  ====================================================
 """
@@ -31,7 +33,9 @@ from features.journey import STAGES
 
 PARTITIONS: Final = tuple(range(N_PARTITIONS))
 CONTROL: Final = "rihla:{control}:stream"
+EPOCH: Final = "rihla:{control}:epoch"
 ITEMS: Final = "rihla:{control}:items"
+DRAIN_WANTED: Final = "rihla:{drain}:wanted"
 PENDING_ERASURES: Final = "rihla:{erasures}:pending"
 DRAIN_LEASE: Final = "rihla:{drain}:lease"
 DRAIN_CLAIM: Final = "rihla:{drain}:claim"
