@@ -18,12 +18,14 @@ from service.deadline import Floors
 from service.deciding import Deciding
 from service.epoch import Epoch
 from service.erase import DescribeErasure, EraseCustomer
+from service.export import ExportCustomer
 from service.fallback import FallbackSlate
 from service.grounds import Grounds
 from service.health import Health
 from service.ingest_events import IngestEvents
 from service.lag import LoopLag
 from service.links import Links
+from service.memories import Memories
 from service.recommend import Recommend
 from service.reserving import Reserving
 from service.serving import Serving
@@ -79,8 +81,10 @@ class Program:
     ingest: IngestEvents
     tell: Tell
     describe: DescribeCustomer
+    memories: Memories
     erase: EraseCustomer
     erasure: DescribeErasure
+    export: ExportCustomer
     put_items: PutItems
     health: Health
     lag: LoopLag
@@ -128,6 +132,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     floors, caps = Floors(), Caps.of_text(settings.caps)
     deciding = Deciding(serving, customers.empty, clock, floors, caps=caps, slate_ttl_s=settings.slate_ttl_s)
     reserving = Reserving(serving, customers, Reservations(calls), decisions, deciding, floors, clock)
+    memories = Memories(customers, reserving)
+    describe = DescribeCustomer(customers, serving, clock)
     return Program(
         settings=settings,
         clients=clients,
@@ -141,9 +147,11 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         reserving=reserving,
         ingest=ingest,
         tell=Tell(ingest),
-        describe=DescribeCustomer(customers, serving, clock),
-        erase=EraseCustomer(customers, erasures, erasure, clock),
+        describe=describe,
+        memories=memories,
+        erase=EraseCustomer(customers, erasures, memories, erasure, clock),
         erasure=erasure,
+        export=ExportCustomer(customers, describe, serving, clients.background, settings.home / "data"),
         put_items=PutItems(items, serving),
         health=Health(calls.reads, serving, epoch),
         lag=lag,
@@ -161,7 +169,7 @@ async def running(program: Program) -> AsyncIterator[None]:
         asyncio.create_task(program.lag.watch()),
         asyncio.create_task(program.serving.watch()),
         asyncio.create_task(program.epoch.watch()),
-        asyncio.create_task(follow_catalog(program.items, program.serving, program.customers)),
+        asyncio.create_task(follow_catalog(program.items, program.serving, program.memories)),
     ]
     try:
         yield

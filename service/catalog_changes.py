@@ -15,8 +15,8 @@ from recommender.overlay import CatalogOverlay
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from service.memories import Memories
     from service.serving import Serving
-    from service.store.customers import Customers
     from service.store.items import ItemStore
 
 RETRY_S: Final = 0.5
@@ -70,7 +70,7 @@ class PutItems:
             raise InvalidCatalog("expected an id whose key no other item has", pointer="/item_id")
 
 
-async def follow_catalog(store: ItemStore, serving: Serving, customers: Customers) -> None:
+async def follow_catalog(store: ItemStore, serving: Serving, memories: Memories) -> None:
     """Hear catalogue changes and erasures for ever.
 
     After the store was away all items are read again and what is remembered of customers is forgotten, since
@@ -81,12 +81,12 @@ async def follow_catalog(store: ItemStore, serving: Serving, customers: Customer
         try:
             place = await load_catalog(store, serving)
             if was_away:
-                customers.forget_all_recent()
+                memories.forget_everybody()
             was_away = False
             while True:
                 heard = await store.since(place)
                 place = heard.place
-                customers.forget_recent(heard.erased)
+                memories.forget(heard.erased)
                 apply(serving, heard.items)
         except StoreError as error:
             if not was_away:

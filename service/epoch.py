@@ -107,12 +107,12 @@ class Epoch:
 
     async def _agree(self, mark: Mark) -> None:
         with translated():
-            await self._client.hset(keys.EPOCH, mapping={"id": mark.id, "beat": mark.beat})  # type: ignore[misc]
+            await self._client.hset(keys.EPOCH, mapping={"id": mark.id, "beat": mark.beat})
         await asyncio.to_thread(write_atomically, self._path, msgspec.json.encode(mark))
 
     async def _stored(self) -> Mark | None:
         with translated():
-            name, beat = await self._client.hmget(keys.EPOCH, ["id", "beat"])  # type: ignore[misc]
+            name, beat = await self._client.hmget(keys.EPOCH, ["id", "beat"])
         return Mark(_text(name), int(beat)) if name and beat else None
 
 

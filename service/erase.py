@@ -15,6 +15,7 @@ from service.store.erasures import Erasure
 
 if TYPE_CHECKING:
     from service.clock import Clock
+    from service.memories import Memories
     from service.serving import Serving
     from service.store.customers import Customers
     from service.store.erasures import Erasures, Receipt
@@ -29,8 +30,11 @@ ONLINE: Final = "state, consent, links, exposure and keyed decisions are gone fr
 class EraseCustomer:
     """The use case behind ``DELETE /v1/customers/{id}``."""
 
-    def __init__(self, customers: Customers, erasures: Erasures, progress: DescribeErasure, clock: Clock) -> None:
+    def __init__(
+        self, customers: Customers, erasures: Erasures, memories: Memories, progress: DescribeErasure, clock: Clock
+    ) -> None:
         self._customers, self._erasures, self._progress, self._clock = customers, erasures, progress, clock
+        self._memories = memories
 
     async def __call__(self, customer_id: str) -> dict[str, Any]:
         """Erase a customer and the identities linked to them; the receipt. Whether they were known is not told.
@@ -46,7 +50,7 @@ class EraseCustomer:
         for place, identity in enumerate(identities):
             where = self._customers.keys_of(identity)
             await self._erasures.erase(where, Erasure(receipt_id, place, identity, where.member, at))
-            self._customers.forget_recent((where.member,))
+            self._memories.forget((where.member,))
         await self._erasures.note((receipt_id,), "online", self._clock())
         return await self._progress(receipt_id)
 

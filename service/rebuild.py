@@ -175,7 +175,7 @@ class Rebuild:
         if present.is_erased(record.customer_id) or (not record.version and self._has_expired(past, now)):
             return None
         made = self._made(known, past, present, now)
-        if record.raw_state == self._customers.codec.pack(made.state) and made.consents is made.edges is None:
+        if record.raw_state == self._customers.codec.pack(made.state) and made.consents is None and made.edges is None:
             return None
         for event_id, at in past.seen[-MAX_SEEN:]:
             if record.seen.body_of(event_digest(event_id)) is None and len(record.seen) < MAX_SEEN:
