@@ -333,6 +333,27 @@ def rebuild(directory: Home = None) -> None:
 
 
 @app.command()
+def compact(directory: Home = None, as_of: Moment = None) -> None:
+    """Make one base state a customer of events that are too old to be kept, and remove those. To be run every day.
+
+    Example: `rihla compact`
+    """
+    import time
+
+    from features.journey import Journey
+    from training.compact import Keep
+    from training.compact import compact as run
+
+    with _clear_errors():
+        settings = load_settings()
+        keep = Keep(settings.keep_events_days, settings.state_ttl_days)
+        now = _moment(as_of, "--as-of") or time.time_ns() // 1_000
+        schema = Journey.load(settings.journey).schema
+        done = run(directory or settings.home / "data", schema, keep, now)
+    say.print(f"events from {done.day} on; {done.identities:,} base states written, {done.days:,} days removed")
+
+
+@app.command()
 def models() -> None:
     """List the registered versions.
 

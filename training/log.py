@@ -22,6 +22,7 @@ from features.errors import InvalidData
 from features.events import COLUMNS, DAY_US, TIMESTAMP, Line
 from features.moments import to_datetime
 from features.rebuilt import REBUILT, read_rebuilt_at
+from training.base import base_day
 from training.erased import erased_paths, without_erased
 from training.files import check_schema, metadata, write_parquet
 
@@ -113,7 +114,9 @@ class EventLog:
         """Files that can hold events strictly before ``until`` (microseconds), by day and name; no replaced ones."""
         last = None if until is None else day_folder((until - 1) // DAY_US)
         found = (self.root / "events").glob("[0-9]*-[0-9]*-[0-9]*/[!.]*.parquet")
-        return counted_once(sorted(path for path in found if last is None or path.parent.name <= last))
+        first = base_day(self.root) or ""
+        days = (path for path in found if first <= path.parent.name and (last is None or path.parent.name <= last))
+        return counted_once(sorted(days))
 
     @property
     def is_empty(self) -> bool:

@@ -16,6 +16,7 @@ from features.events import EventType
 from features.identity import Edges, edge_of, merge_edges
 from features.moments import MAX_US, to_datetime
 from features.past import Past
+from training.base import merged, read_base
 from training.erased import erased_among
 from training.log import EventLog, lines_of
 from training.relational import state_table
@@ -34,34 +35,47 @@ TELLING: Final = (EventType.CONSENT, EventType.MESSAGE_UNSUBSCRIBE, EventType.LI
 Seen = dict[str, list[tuple[str, int]]]
 
 
-def pasts(root: Path, schema: Schema, seen_since: int, at_once: int = AT_ONCE) -> Iterator[Past]:
-    """Every identity of a data directory, by id; erased customers are left out.
+def pasts(
+    root: Path, schema: Schema, seen_since: int, at_once: int = AT_ONCE, until: int | None = None
+) -> Iterator[Past]:
+    """Every identity of a data directory, by id, base states included; erased customers are left out.
 
     Parameters
     ----------
     seen_since : int
         Ids of events received from then on are told, microseconds.
+    until : int, optional
+        Lines of before that moment alone, microseconds; not before the end of the base.
 
     Raises
     ------
     InvalidData
         A file of another shape than the log's.
     """
-    log = EventLog(root)
+    log, base = EventLog(root), read_base(root, schema)
     if log.is_empty:
+        yield from (base.pasts[each] for each in sorted(base.pasts))
         return
     with closing(duckdb.connect()) as connection:
         backend = ibis.duckdb.from_connection(connection)
-        lines = backend.create_table("lines", log.lines(backend))
+        lines = backend.create_table("lines", log.lines(backend, until=until))
         consents, edges = _told(lines, root)
         seen = _seen(lines, seen_since)
-        ids = sorted({*_ids(lines), *consents, *edges})
+        ids = sorted({*_ids(lines), *consents, *edges, *base.pasts})
         for first in range(0, len(ids), at_once):
             chosen = ids[first : first + at_once]
             table = state_table(lines, _cases(chosen), schema)
             for row, each in enumerate(chosen):
                 said, ends = consents.get(each, NOTHING_SAID), edges.get(each, {})
-                yield Past(each, table.state(row), said, ends, tuple(seen.get(each, ())))
+                past = Past(each, table.state(row), said, ends, tuple(seen.get(each, ())))
+                yield merged(base.pasts[each], past, schema) if each in base.pasts else past
+
+
+def customers_since(root: Path, at: int) -> set[str]:
+    """Customers with lines at or after a moment, microseconds."""
+    with closing(duckdb.connect()) as connection:
+        lines = EventLog(root).lines(ibis.duckdb.from_connection(connection))
+        return set(_ids(lines.filter(lines.occurred_at >= ibis.literal(to_datetime(at)))))
 
 
 def _cases(customer_ids: Sequence[str]) -> ir.Table:
