@@ -65,6 +65,16 @@ class Settings(BaseSettings):
     state_ttl_days: Annotated[
         int, Field(ge=1, le=3650, description="A customer's state is kept this long after the last event, days.")
     ] = 400
+    keep_events_days: Annotated[
+        int, Field(ge=2, le=3650, description="Events stay in the log this long, then only as one state a customer.")
+    ] = 400
+    keep_decisions_days: Annotated[
+        int, Field(ge=2, le=3650, description="Decision records stay in the log this long.")
+    ] = 180
+    clean_every_s: Annotated[
+        float,
+        Field(ge=0.1, le=86_400, description="How often the log is looked after: erasure, merging, what is too old."),
+    ] = 60.0
     slate_ttl_s: Annotated[
         int, Field(ge=10, le=604_800, description="How long a slate may be shown (expires_at), seconds.")
     ] = 1800
@@ -98,6 +108,11 @@ class Settings(BaseSettings):
     log_level: Annotated[
         str, Field(pattern=r"^(debug|info|warning|error)$", description="Least severe log line that is written.")
     ] = "info"
+
+    @property
+    def tombstone_days(self) -> int:
+        """How long the time of an erasure is remembered online: longer than state and log, whatever comes late."""
+        return max(self.keep_events_days, self.state_ttl_days * 11 // 10) + 2
 
 
 def load_settings(**overrides: object) -> Settings:

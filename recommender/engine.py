@@ -63,6 +63,8 @@ class Model:
     digest: str
     until: int
     content_digest: str = ""
+    log_read_at: int = 0
+    """When training began to read the log, microseconds: who was erased before is in no row of the model."""
 
 
 class Engine:
@@ -136,6 +138,7 @@ class Engine:
             bundle.manifest.digest,
             bundle.manifest.until,
             bundle.manifest.content_digest,
+            _log_read_at(documents["facts"]),
         )
         check_indices(bundle.arrays, len(bundle.arrays["items.item_key"]))
         blend, journey = _decisions(documents)
@@ -310,6 +313,11 @@ def _decisions(documents: Mapping[str, Any]) -> tuple[Blend, Journey]:
         return Blend.of_document(documents["blend"]), Journey.of_document(documents["journey"])
     except (InputError, LookupError, TypeError, ValueError) as error:
         raise BundleCorrupt(f"blend.json, journey.json: expected weights and a journey definition ({error}).") from None
+
+
+def _log_read_at(facts: Mapping[str, Any]) -> int:
+    found = facts.get("log_read_at", 0)
+    return found if isinstance(found, int) else 0
 
 
 def sources_of(arrays: Collection[str]) -> tuple[str, ...]:

@@ -16,12 +16,16 @@ from service.clock import wall_clock
 from service.customers import DescribeCustomer
 from service.deadline import Floors
 from service.deciding import Deciding
+from service.epoch import Epoch
+from service.erase import DescribeErasure, EraseCustomer
+from service.export import ExportCustomer
 from service.fallback import FallbackSlate
 from service.grounds import Grounds
 from service.health import Health
 from service.ingest_events import IngestEvents
 from service.lag import LoopLag
 from service.links import Links
+from service.memories import Memories
 from service.recommend import Recommend
 from service.reserving import Reserving
 from service.serving import Serving
@@ -29,6 +33,7 @@ from service.store.clients import BACKGROUND, READS, WRITES, redis_client
 from service.store.coalesced import Calls
 from service.store.customers import Customers
 from service.store.decision_log import DecisionLog
+from service.store.erasures import Erasures
 from service.store.functions import load_functions
 from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
@@ -70,11 +75,16 @@ class Program:
     customers: Customers
     decisions: DecisionLog
     items: ItemStore
+    epoch: Epoch
     recommend: Recommend
     reserving: Reserving
     ingest: IngestEvents
     tell: Tell
     describe: DescribeCustomer
+    memories: Memories
+    erase: EraseCustomer
+    erasure: DescribeErasure
+    export: ExportCustomer
     put_items: PutItems
     health: Health
     lag: LoopLag
@@ -108,9 +118,9 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     )
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
-    floors, caps = Floors(), Caps.of_text(settings.caps)
-    deciding = Deciding(serving, customers.empty, clock, floors, caps=caps, slate_ttl_s=settings.slate_ttl_s)
-    reserving = Reserving(serving, customers, Reservations(calls), decisions, deciding, floors, clock)
+    epoch = Epoch(clients.background, settings.home)
+    erasures = Erasures(clients.background, settings.tombstone_days)
+    erasure = DescribeErasure(erasures, serving)
     ingest = IngestEvents(
         customers,
         ItemEvents(calls.writes),
@@ -119,6 +129,11 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         clock,
         allow_contact_ids=settings.allow_contact_ids,
     )
+    floors, caps = Floors(), Caps.of_text(settings.caps)
+    deciding = Deciding(serving, customers.empty, clock, floors, caps=caps, slate_ttl_s=settings.slate_ttl_s)
+    reserving = Reserving(serving, customers, Reservations(calls), decisions, deciding, floors, clock)
+    memories = Memories(customers, reserving)
+    describe = DescribeCustomer(customers, serving, clock)
     return Program(
         settings=settings,
         clients=clients,
@@ -127,13 +142,18 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         customers=customers,
         decisions=decisions,
         items=items,
-        recommend=Recommend(serving, customers, Grounds(serving, customers, floors), deciding, reserving, clock),
+        epoch=epoch,
+        recommend=Recommend(serving, customers, Grounds(serving, customers, floors, epoch), deciding, reserving, clock),
         reserving=reserving,
         ingest=ingest,
         tell=Tell(ingest),
-        describe=DescribeCustomer(customers, serving, clock),
+        describe=describe,
+        memories=memories,
+        erase=EraseCustomer(customers, erasures, memories, erasure, clock),
+        erasure=erasure,
+        export=ExportCustomer(customers, describe, serving, clients.background, settings.home / "data"),
         put_items=PutItems(items, serving),
-        health=Health(calls.reads, serving),
+        health=Health(calls.reads, serving, epoch),
         lag=lag,
     )
 
@@ -148,7 +168,8 @@ async def running(program: Program) -> AsyncIterator[None]:
     followers = [
         asyncio.create_task(program.lag.watch()),
         asyncio.create_task(program.serving.watch()),
-        asyncio.create_task(follow_catalog(program.items, program.serving)),
+        asyncio.create_task(program.epoch.watch()),
+        asyncio.create_task(follow_catalog(program.items, program.serving, program.memories)),
     ]
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from features.consent import NOTHING_SAID, may_be_sent
+from features.consent import NOTHING_SAID, PURPOSE_OF_CHANNEL, may_be_sent
 from features.errors import StoreError
 from recommender.exposure import NOTHING_SHOWN, Exposure
 from service.answers import Consented
@@ -14,6 +14,7 @@ from service.store.exposures import exposure_of
 
 if TYPE_CHECKING:
     from service.deadline import Deadline, Floors
+    from service.epoch import Epoch
     from service.models import SlateOptions
     from service.serving import Serving
     from service.store.customers import Customers
@@ -40,13 +41,17 @@ class Given(NamedTuple):
 class Grounds:
     """Reads of the customers for slates; reads fail open."""
 
-    def __init__(self, serving: Serving, customers: Customers, floors: Floors) -> None:
-        self._serving, self._customers, self._floors = serving, customers, floors
+    def __init__(self, serving: Serving, customers: Customers, floors: Floors, epoch: Epoch) -> None:
+        self._serving, self._customers, self._floors, self._epoch = serving, customers, floors, epoch
 
     async def of(self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER) -> Given:
         """What one answer may stand on; with too little time left for it the store is not asked."""
         if not self._floors.fits(deadline, Step.READ, Step.DECIDE):
             return self._below(customer_id, options, Reason.DEADLINE)
+        if self._epoch.flaw is not None:
+            # What was agreed to may be lost as well, so nothing is taken for given.
+            consented = Consented(False, options.channel not in PURPOSE_OF_CHANNEL)
+            return self.without_profile(options, consented, self._epoch.flaw)
         try:
             with self._floors.timed(Step.READ):
                 async with deadline.within(reserve_s=self._floors[Step.DECIDE]):

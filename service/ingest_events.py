@@ -18,9 +18,9 @@ from features.identity import MAX_GROUP
 from features.ingest import lines_of
 from service.links import edges_after
 from service.metrics import EVENTS
-from service.problems import GroupFull, IdConflict, TooManyEvents
+from service.problems import CustomerErased, GroupFull, IdConflict, TooManyEvents
 from service.signs import after_events
-from service.store.codec import MAX_SEEN, body_digest, event_digest
+from service.store.codec import ANY_BODY, MAX_SEEN, body_digest, event_digest
 from service.store.customers import Change
 from service.turns import BACK_OFF_S, TRIES, Turns
 
@@ -164,7 +164,9 @@ class IngestEvents:
         rejected: list[Rejected] = []
         for each in group:
             before = seen.body_of(each.event)
-            if before is not None and before != each.body:
+            if each.lines[0].occurred_at <= (known.erased_at or 0):
+                rejected.append(_erased(each))
+            elif before not in {None, ANY_BODY, each.body}:
                 rejected.append(_conflict(each))
             elif before is None and len(seen) >= MAX_SEEN:
                 error = TooManyEvents(f"expected at most {MAX_SEEN} events of a customer in 24 hours")
@@ -195,6 +197,11 @@ class IngestEvents:
             exposure=exposure,
             is_listed=known.head is record and consents.allows("personalisation", self._customers.defaults),
         )
+
+
+def _erased(arrived: Arrived) -> Rejected:
+    error = CustomerErased("expected an event of after the moment at which its customer was erased")
+    return Rejected(arrived.place, "/occurred_at", error.code, error)
 
 
 def _conflict(arrived: Arrived) -> Rejected:

@@ -76,7 +76,7 @@ class Links:
             known = await self._customers.load(end.customer_id, now)
             record = known.asked
             edges = merge_edges(record.edges, {customer_id: end.edge})
-            if edges == record.edges:
+            if edges == record.edges or end.edge.occurred_at <= (record.erased_at or 0):
                 return known
             standing = record.standing or self._customers.journey.stage_of(known.state, now)
             is_listed = known.head is record and known.is_personalised

@@ -87,6 +87,29 @@ SLATE: Final = {
     },
     "consent": {"personalised": True, "channel": True},
 }
+EXPORT: Final = {
+    "customer_id": "c-1017",
+    "exported_at": "2025-08-11T09:30:00Z",
+    "identities": ["c-1017", "anon:9f2c"],
+    "described": {"stage": SLATE["stage"], "known": {}},
+    "records": [{"customer_id": "c-1017", "consent": [], "links": [], "exposure": [], "keyed_decisions": []}],
+    "stage_changes": [],
+    "events": [EVENT],
+    "decisions": [],
+}
+RECEIPT: Final = {
+    "receipt_id": "5f0c8a5f1f2e4b6f9d2a7c3e1b0d4f68",
+    "erased_at": "2025-08-11T09:30:00Z",
+    "identities": 2,
+    "status": "pending",
+    "progress": {
+        "online": {"status": "done", "at": "2025-08-11T09:30:00Z"},
+        "log": {"status": "done", "at": "2025-08-11T09:30:02Z"},
+        "log_files": {"status": "done", "at": "2025-08-11T09:41:17Z"},
+        "append_only_file": {"status": "impossible", "at": None, "reason": "forbidden"},
+        "model_rows": {"status": "pending", "at": None},
+    },
+}
 TOLD: Final = {"event_id": "login-77", "accepted": 1, "duplicates": 0}
 PROBLEM: Final = {
     "type": "urn:rihla:problem:invalid_request",

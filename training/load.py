@@ -6,6 +6,7 @@ they can be kept out of the catalogue of a model that could not have known them.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import ibis
 import numpy as np
 
+from training.base import Base, read_base
 from training.log import EventLog, items_of, read_catalog
 from training.timeless import by_rank, is_made_up
 from training.touches import Touches, read_touches
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from features.catalog import Item
+    from features.state import Schema
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Data:
     ----------
     until : int
         Microseconds.
+    read_at : int
+        When the log was first looked at, microseconds: customers erased before are in nothing of it.
     is_by_rank : bool
         Whether times are read as ranks (``training/timeless.py``).
     """
@@ -53,15 +58,23 @@ class Data:
         self.path = path
         self.is_by_rank = is_by_rank
         # A shop that has a catalogue and no events yet is a shop all the same.
+        self.read_at = time.time_ns() // 1_000
         self.log = EventLog(path) if (path / "catalog.parquet").is_file() else EventLog.open(path)
         self.until = self._end() if until is None else until
         self.connection = ibis.duckdb.connect()
+        self._base: Base | None = None
 
     @cached_property
     def lines(self) -> ir.Table:
         """Lines of the log before the cut-off."""
         lines = self.log.lines(self.connection, until=self.until)
         return ibis.memtable(by_rank(lines.to_pyarrow(), self.until)) if self.is_by_rank else lines
+
+    def base(self, schema: Schema) -> Base:
+        """What is left of events that were too old to be kept."""
+        if self._base is None:
+            self._base = read_base(self.path, schema)
+        return self._base
 
     @cached_property
     def touches(self) -> Touches:

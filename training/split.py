@@ -18,6 +18,7 @@ import pyarrow as pa
 from features.events import DAY_US
 from recommender.contract import TOUCHES, LongVector
 from recommender.query import SESSION_GAP_US
+from training.base import with_base
 from training.relational import state_table
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ def states_of(data: Data, customer_ids: Sequence[str], as_of: LongVector, schema
             "as_of": pa.array(as_of, pa.int64()).cast(pa.timestamp("us", "UTC")),
         }
     )
-    return state_table(data.lines, ibis.memtable(cases), schema)
+    table = state_table(data.lines, ibis.memtable(cases), schema)
+    return with_base(table, customer_ids, as_of, data.base(schema))
 
 
 _Case = tuple[int, int, int, LongVector, LongVector, "NDArray[np.uint8]"]

@@ -28,6 +28,8 @@ _SEEN: Final = struct.Struct(">QII")
 SEEN_S: Final = 86_400
 MAX_SEEN: Final = 4_096
 MICROS: Final = 1_000_000
+ANY_BODY: Final = 0
+"""Body digest of an event of which only the id is known any more, after a rebuild."""
 
 WITHDRAWN: Final = Consents(*(((0, "", False),) for _ in PURPOSES))
 

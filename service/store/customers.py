@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 DAY_S: Final = 86_400
 KEEP_CHANGES_S: Final = 7 * DAY_S
+REBUILT: Final = "rebuild"
+"""Cause of a change that makes a lost record again: nobody entered a stage by it."""
 NO_DEFAULTS: Final = Defaults()
 
 
@@ -96,6 +98,15 @@ class Customers:
     def remembered(self, customer_id: str) -> Remembered | None:
         """A customer as this process last read or wrote them; None when that is too long ago."""
         return self._recently.get(self.keys_of(customer_id).member)
+
+    def forget_recent(self, members: Iterable[str]) -> None:
+        """Forget what this process remembers of some customers."""
+        for member in members:
+            self._recently.forget(member)
+
+    def forget_all_recent(self) -> None:
+        """Forget what this process remembers of everybody."""
+        self._recently.clear()
 
     def state_of(self, remembered: Remembered) -> Any:
         """State of a remembered customer; the empty one where the profile may not be used."""
@@ -199,7 +210,8 @@ class Customers:
 def stage_change(record: Record, change: Change, definition_version: str) -> bytes | None:
     """The record of a move between stages, phases or in and out of risk; None when nothing moved."""
     before, to = record.standing, change.standing
-    if before is not None and before[:3] == to[:3]:
+    is_known_again = before is None and change.cause == REBUILT
+    if is_known_again or (before is not None and before[:3] == to[:3]):
         return None
     return msgspec.json.encode(
         {

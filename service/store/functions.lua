@@ -36,7 +36,9 @@ local function commit(keys, args)
   version = string.format('%d', tonumber(version) + 1)
   local last = 9 + 2 * tonumber(args[9])
   redis.call('HSET', keys[1], 'v', version, unpack(args, 10, last))
-  if args[2] ~= '' then
+  if args[2] ~= '' and redis.call('HEXISTS', keys[1], 't') == 1 then
+    redis.call('EXPIRE', keys[1], args[2], 'GT') -- the time of erasure is remembered at least as long as it was to be
+  elseif args[2] ~= '' then
     redis.call('EXPIRE', keys[1], args[2])
   end
   for i = last + 1, #args do
@@ -60,6 +62,24 @@ local function commit(keys, args)
     redis.call('XADD', keys[4], 'MINID', '~', string.format('%d000-0', oldest), '*', 'b', args[6])
   end
   return {1, version}
+end
+
+-- A customer is erased: what is left is when, and a version that no reader from before can commit on.
+-- keys: record, keyed decisions, events, then the zsets; args: erased at (microseconds), seconds to remember
+-- it, member, the erasure for the log
+local function erase(keys, args)
+  local version, at = redis.call('HGET', keys[1], 'v') or '0', redis.call('HGET', keys[1], 't') or '0'
+  if tonumber(at) < tonumber(args[1]) then
+    at = args[1]
+  end
+  redis.call('DEL', keys[1], keys[2])
+  redis.call('HSET', keys[1], 't', at, 'v', string.format('%d', tonumber(version) + 1))
+  redis.call('EXPIRE', keys[1], args[2])
+  for i = 4, #keys do
+    redis.call('ZREM', keys[i], args[3])
+  end
+  redis.call('XADD', keys[3], '*', 'k', 'x', 'b', args[4])
+  return 1
 end
 
 -- A slate is reserved: its shows enter the exposure memory, its record the stream, its key the kept decisions,
@@ -90,6 +110,23 @@ local function reserve(keys, args)
     drop_old(keys[3], args[10])
     redis.call('HSET', keys[3], args[7], args[9])
     redis.call('EXPIRE', keys[3], args[10])
+  end
+  return 1
+end
+
+-- A tombstone that the store has lost is put back: what came meanwhile goes, and is made again from the log.
+-- keys: record, keyed decisions, then the zsets; args: erased at (microseconds), seconds to remember it, member
+local function bury(keys, args)
+  local at = redis.call('HGET', keys[1], 't')
+  if at and tonumber(at) >= tonumber(args[1]) then
+    return 0
+  end
+  local version = redis.call('HGET', keys[1], 'v') or '0'
+  redis.call('DEL', keys[1], keys[2])
+  redis.call('HSET', keys[1], 't', args[1], 'v', string.format('%d', tonumber(version) + 1))
+  redis.call('EXPIRE', keys[1], args[2])
+  for i = 3, #keys do
+    redis.call('ZREM', keys[i], args[3])
   end
   return 1
 end
@@ -131,9 +168,16 @@ end
 
 -- A lease with a fencing token: renewed by its owner, taken when it has run out. Whoever takes it has the
 -- newest token from that moment on, so the one before can change the claim no more.
--- keys: lease, claim; args: owner, milliseconds. Answers the token, 0 when another holds it.
+-- Whoever is not the one it is wanted for lets go of it.
+-- keys: lease, claim, wanted; args: owner, milliseconds. Answers the token, 0 when another holds it.
 local function lease(keys, args)
-  local held = redis.call('GET', keys[1])
+  local held, wanted = redis.call('GET', keys[1]), redis.call('GET', keys[3])
+  if wanted and wanted ~= args[1] then
+    if held and string.match(held, '^(.*)|%d+$') == args[1] then
+      redis.call('DEL', keys[1])
+    end
+    return 0
+  end
   if held then
     local owner, token = string.match(held, '^(.*)|(%d+)$')
     if owner ~= args[1] then
@@ -167,7 +211,9 @@ local function claim(keys, args)
 end
 
 redis.register_function('rihla_commit', commit)
+redis.register_function('rihla_erase', erase)
 redis.register_function('rihla_reserve', reserve)
+redis.register_function('rihla_bury', bury)
 redis.register_function('rihla_forget', forget)
 redis.register_function('rihla_append', append)
 redis.register_function('rihla_put_items', put_items)

@@ -53,7 +53,7 @@ class Known:
     @property
     def exists(self) -> bool:
         """Whether anything was ever stored of any of them."""
-        return any(each.version for each in self.members)
+        return any(each.version and not each.is_tombstone for each in self.members)
 
     @property
     def erased_at(self) -> int | None:

@@ -30,6 +30,10 @@ class Recently:
         if len(self._seen) > self._max:
             self._seen.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._seen.clear()
+
     def forget(self, member: str) -> None:
         """Forget a customer."""
         self._seen.pop(member, None)

@@ -60,6 +60,12 @@ class Record:
         return linked(self.edges)
 
     @property
+    def is_tombstone(self) -> bool:
+        """Whether an erasure left nothing but its time, and nothing has come since."""
+        has_more = self.raw_state is not None or self.exposure is not None or bool(self.edges)
+        return self.erased_at is not None and not has_more and self.consents is NOTHING_SAID
+
+    @property
     def is_damaged(self) -> bool:
         """Whether there is a state that cannot be trusted: counted, and written anew by the next event."""
         return self.raw_state is not None and self._unpacked is None
