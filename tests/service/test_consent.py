@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from features.events import Consent, Line
-from service.answers import Level
 from service.clock import wall_clock
 from service.decisions import decode_decision
+from service.ladder import Level
 from service.store.recently import MAX_AGE_US
 from tests.service.conftest import calling
 from tests.service.shop import MINUTE, event
