@@ -108,7 +108,9 @@ class Reserving:
         try:
             with self._floors.timed(Step.RECORD):
                 async with ask.deadline.within():
-                    found = await self._reservations.reserve(known.head, self._reservation(decided), keep, own)
+                    found = await self._reservations.reserve(
+                        known.head, reservation_of(decided, self._deciding.record(decided)), keep, own
+                    )
         except StoreError as error:
             return Outcome(failed=error.reason)
         except TimeoutError:
@@ -144,7 +146,9 @@ class Reserving:
         async with self.turns.of(owing.customer_id):
             known = await self._customers.read(owing.customer_id)
             keep = self._keep(owing.decided, owing.key, b"")
-            found = await self._reservations.reserve(known.head, self._reservation(owing.decided), keep)
+            found = await self._reservations.reserve(
+                known.head, reservation_of(owing.decided, self._deciding.record(owing.decided)), keep
+            )
         if found is False:
             raise StoreContended("a slate that is owed found a newer memory")
         if found is not True:
@@ -153,13 +157,15 @@ class Reserving:
     def _keep(self, decided: Decided, key: Key, before: bytes) -> Keep:
         return Keep(key.field, kept_of(decided, key, self._serving), before)
 
-    def _reservation(self, decided: Decided) -> Reservation:
-        made = decided.made
-        return Reservation(
-            slate_id=made.slate_id,
-            items=[(item.item_key, item.kind) for item in made.slate.items],
-            channel=decided.request.channel,
-            ttl_s=decided.ttl_s,
-            at=made.generated_at,
-            record=self._deciding.record(decided),
-        )
+
+def reservation_of(decided: Decided, record: bytes) -> Reservation:
+    """What is written of a slate."""
+    made = decided.made
+    return Reservation(
+        slate_id=made.slate_id,
+        items=[(item.item_key, item.kind) for item in made.slate.items],
+        channel=decided.request.channel,
+        ttl_s=decided.ttl_s,
+        at=made.generated_at,
+        record=record,
+    )

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import msgspec
 import pytest
 
+from benchmarks.reservations import BUDGET_MS, added_by_reserving
 from features.errors import InputError
 from features.events import Line
 from recommender.exposure import BOUGHT, CLICKED, REACTION, SEEN
@@ -318,3 +319,11 @@ def _options(**options):
     from service.models import SlateOptions
 
     return SlateOptions.model_validate_json(msgspec.json.encode(options))
+
+
+def test_reserving_adds_little_to_a_slate(with_service):
+    """The budget is 3 ms at p99; the bound is wide, since machines that run tests are busy."""
+    names = [f"c-{n}" for n in range(200)]
+    added = with_service(lambda caller: added_by_reserving(caller.program.recommend, names, 400))
+    assert added.reserved_p50 - added.dry_p50 < BUDGET_MS
+    assert added.p99 < 10 * BUDGET_MS
