@@ -73,7 +73,7 @@ def read_base(root: Path, schema: Schema) -> Base:
     until = start_of(day)
     if (file.schema_arrow.metadata or {}).get(SCHEMA_HASH) != schema.hash.encode():
         return Base(until, {})
-    pasts = {}
+    pasts: dict[str, Past] = {}
     for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
         table = pa.Table.from_batches([batch])
         gone = _erased_since(table["customer_id"], until, root)
