@@ -90,9 +90,7 @@ def test_stage_changes_come_in_order_and_go_on_from_a_cursor_after_a_restart(wit
     first, second, third, again = with_service(body)
     assert sorted(each["customer_id"] for each in first) == sorted(f"c-{n}" for n in range(12))
     assert [each["at"] for each in first] == sorted(each["at"] for each in first)
-    assert [(each["customer_id"], each["from"], each["to"]) for each in second] == [
-        ("c-3", "awareness", "transaction")
-    ]
+    assert [(each["customer_id"], each["from"], each["to"]) for each in second] == [("c-3", "awareness", "transaction")]
     assert third == []
     assert [each["id"] for each in again] == [each["id"] for each in [*first, *second]]
 
