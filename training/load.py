@@ -14,7 +14,7 @@ import ibis
 import numpy as np
 
 from training.log import EventLog, items_of, read_catalog
-from training.people import heads_of, learnable, resolved
+from training.people import heads_of, learnable, refusing, resolved
 from training.timeless import by_rank, is_made_up
 from training.touches import Touches, read_touches
 from training.vocabulary import Vocabulary, vocabulary_of
@@ -68,6 +68,11 @@ class Data:
     def heads(self) -> dict[str, str]:
         """Identity → the one that stands for its customer, as of the cut-off; of linked ones alone."""
         return heads_of(self.log.lines(self.connection, until=self.until))
+
+    @cached_property
+    def refusing(self) -> frozenset[str]:
+        """Heads of the customers who do not agree to personalisation at the cut-off."""
+        return refusing(self.log.lines(self.connection, until=self.until), self.heads)
 
     @cached_property
     def touches(self) -> Touches:

@@ -7,6 +7,7 @@ view, what they did as a visitor before they were known included.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import ibis
@@ -14,7 +15,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from features.events import ASKED_OF, Consent, EventType
+from features.consent import consents_said
+from features.events import ASKED_OF, Consent, EventType, Line
 from features.identity import Edge, Link, groups_of
 
 if TYPE_CHECKING:
@@ -67,6 +69,24 @@ def resolved(lines: Table, heads: Mapping[str, str]) -> Table:
 def under_heads(customer_ids: Sequence[str], heads: Mapping[str, str]) -> list[str]:
     """For each customer asked about, the id under which what is known of them stands."""
     return [heads.get(customer_id, customer_id) for customer_id in customer_ids]
+
+
+def refusing(lines: Table, heads: Mapping[str, str]) -> frozenset[str]:
+    """Customers, by their heads, whose last word on personalisation was no; a word that came late counts too."""
+    said = lines.filter(lines.type == str(EventType.CONSENT), lines.customer_id.notnull(), lines.line_no == 0)
+    told: dict[str, list[Line]] = defaultdict(list)
+    for line in _consent_lines(said):
+        told[heads.get(line.customer_id or "", line.customer_id or "")].append(line)
+    last = {head: consents_said(lines_).last("personalisation") for head, lines_ in told.items()}
+    return frozenset(head for head, change in last.items() if change is not None and not change[2])
+
+
+def _consent_lines(said: Table) -> Iterator[Line]:
+    table = said.select("occurred_at", "customer_id", "event_id", "consent", "properties").to_pyarrow()
+    times = table["occurred_at"].to_numpy().astype("datetime64[us]").astype(np.int64).tolist()
+    rows = table.drop_columns("occurred_at").to_pylist()
+    for at, row in zip(times, rows, strict=True):
+        yield Line(type=str(EventType.CONSENT), occurred_at=at, received_at=at, **row)
 
 
 def _links(lines: Table) -> list[Link]:

@@ -11,7 +11,7 @@ from tests.features.histories import SIGNALS
 from tests.training.engines import log_table
 from training.load import Data
 from training.log import EventLog
-from training.people import counts, heads_of, learnable, resolved
+from training.people import counts, heads_of, learnable, refusing, resolved
 from training.picks import everyone
 from training.split import states_of
 
@@ -109,6 +109,22 @@ def test_whichever_identity_is_asked_about_the_whole_customer_is_meant(data):
     schema = Schema(SIGNALS)
     states = states_of(data, ["anon:1", "c-1", "c-2"], pa.array([data.until] * 3).to_numpy(), schema)
     assert states.total("n_view").tolist() == [2, 2, 0]
+
+
+def test_whose_last_word_on_personalisation_was_no_is_known_by_the_head(duckdb):
+    def word(n, customer_id, properties, **fields):
+        at = AT + n
+        shared = {"event_id": f"c-{n}", "type": "consent", "occurred_at": at, "received_at": at, **fields}
+        return Line(customer_id=customer_id, properties=properties, **shared)
+
+    lines = [
+        word(1, "anon:1", '{"personalisation":true}'),
+        word(2, "c-1", '{"personalisation":false}', late=True),
+        word(3, "c-1", '{"email":true}'),
+        word(4, "c-2", '{"personalisation":false}'),
+        word(5, "c-2", "{}", consent=int(Consent.KNOWN | Consent.PERSONALISATION)),
+    ]
+    assert refusing(table(duckdb, lines), {"anon:1": "c-1", "c-1": "c-1"}) == {"c-1"}
 
 
 def test_a_link_does_not_count_before_it_was_made(data):
