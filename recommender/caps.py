@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
 
 from features.errors import InputError
 from recommender.exposure import CHANNELS, KEEP_MS
 from recommender.items import KINDS
+from recommender.kernels_exposure import ANY
+
+if TYPE_CHECKING:
+    from recommender.contract import LongVector
 
 _UNITS_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _CAP: Final = re.compile(r"(item|kind|channel)(?:\.([a-z]+))?=([1-9]\d{0,3})/([1-9]\d{0,3})([mhd])")
@@ -51,6 +58,14 @@ class Caps:
     fade_per_show: float = 0.15
     half_life_days: float = 3.0
 
+    @cached_property
+    def columns(self) -> tuple[LongVector, LongVector, LongVector]:
+        """The caps as the compiled loop counts for them: of what, of which, within how many milliseconds."""
+        of = [("item", "kind", "channel").index(cap.of) for cap in self.caps]
+        which = [ANY if cap.name is None else _number(cap.of, cap.name) for cap in self.caps]
+        window = [cap.window_ms for cap in self.caps]
+        return np.array(of, np.int64), np.array(which, np.int64), np.array(window, np.int64)
+
     @classmethod
     def of_text(cls, text: str) -> Caps:
         """Caps as a setting writes them, with the fading of the default; an empty text for no caps.
@@ -60,6 +75,11 @@ class Caps:
         InputError
         """
         return cls(tuple(_cap(part.strip()) for part in text.split(",") if part.strip()))
+
+
+def _number(of: str, name: str) -> int:
+    """A kind or channel as the memory holds it; kinds are counted from 1."""
+    return KINDS.index(name) + 1 if of == "kind" else CHANNELS.index(name)
 
 
 def _cap(text: str) -> Cap:

@@ -99,8 +99,11 @@ class Exposure:
         """The memory with a slate reserved; ``items`` are item keys and kinds."""
         hi, lo = halves(slate_id)
         place = CHANNELS.index(channel)
-        rows = [(hi, lo, key, ttl_s, place, KINDS.index(kind) + 1, 0, 0) for key, kind in items]
-        return self.merged(Exposure(np.array(rows, np.int64).reshape(-1, 8)[np.argsort([row[2] for row in rows])]))
+        rows = sorted((hi, lo, key, ttl_s, place, KINDS.index(kind) + 1, 0, 0) for key, kind in items)
+        slate = np.array(rows, np.int64).reshape(-1, 8)
+        if len(self.shows) and self.shows[-1, HI] >= hi:
+            return self.merged(Exposure(slate))
+        return Exposure(np.concatenate([self.shows, slate]), self.folded)
 
     def with_sign(self, sign: Sign) -> Exposure:
         """The memory after a sign; itself where that says nothing new.
@@ -125,10 +128,16 @@ class Exposure:
         row = (hi, lo, sign.item_key, ttl_s, channel, 0, seen, sign.reaction)
         return self.merged(Exposure(np.array([row], np.int64)))
 
+    def of_slate(self, slate_id: str) -> Exposure:
+        """The shows of one slate alone."""
+        hi, lo = halves(slate_id)
+        return Exposure(self.shows[(self.shows[:, HI] == hi) & (self.shows[:, LO] == lo)])
+
     def shown_lately(self, item_key: int, at: int, within_ms: int) -> str | None:
         """Id of the last slate that showed an item in the time before ``at`` (milliseconds); None for none."""
         shown_at = self.shown_at
-        rows = np.flatnonzero((self.shows[:, ITEM] == item_key) & (shown_at <= at) & (shown_at > at - within_ms))
+        is_lately = (shown_at <= at + MINUTE_MS) & (shown_at > at - within_ms)  # clocks differ a little
+        rows = np.flatnonzero((self.shows[:, ITEM] == item_key) & is_lately)
         return slate_id_of(*self.shows[rows[-1], :2].tolist()) if len(rows) else None
 
     def pruned(self, now: int, origin: int) -> Exposure:

@@ -42,9 +42,15 @@ class Batch:
         return replace(request, exclude=(*request.exclude, *taken)) if taken else request
 
     def take(self, customer_id: str, item_ids: Iterable[str]) -> None:
-        """Note the items of one of a customer's slates."""
+        """Note the items of one of a customer's slates, before it is reserved: the next may be decided by then."""
         if self.taken is not None:
             self.taken[customer_id].extend(item_ids)
+
+    def give_back(self, customer_id: str, item_ids: Iterable[str]) -> None:
+        """Free the items of a slate that does not go out."""
+        if self.taken is not None:
+            gone = set(item_ids)
+            self.taken[customer_id] = [each for each in self.taken[customer_id] if each not in gone]
 
 
 @dataclass(frozen=True)

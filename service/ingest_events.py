@@ -19,8 +19,10 @@ from features.ingest import lines_of
 from service.links import edges_after
 from service.metrics import EVENTS
 from service.problems import CustomerErased, GroupFull, IdConflict, TooManyEvents
+from service.signs import after_events
 from service.store.codec import ANY_BODY, MAX_SEEN, body_digest, event_digest
 from service.store.customers import Change
+from service.turns import BACK_OFF_S, TRIES, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from service.store.item_events import ItemEvents
     from service.store.known import Known
 
-TRIES: Final = 8
-BACK_OFF_S: Final = 0.002
 SOURCE: Final = "api"
 encode_lines: Final = msgspec.msgpack.Encoder().encode
 
@@ -81,7 +81,7 @@ class IngestEvents:
     ) -> None:
         self._customers, self._item_events, self._links, self._serving = customers, item_events, links, serving
         self._clock, self._allow_contact_ids = clock, allow_contact_ids
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._turns = Turns()
 
     async def __call__(self, events: Sequence[Any], *, may_lack_time: bool = False) -> Ingested:
         """Take in some events, those of one customer in one commit; ``may_lack_time`` dates those without one now.
@@ -134,7 +134,7 @@ class IngestEvents:
 
     async def _of_customer(self, customer_id: str, group: Sequence[Arrived], now: int) -> Ingested:
         """One commit for all events of one customer, then the other ends of what links them to somebody."""
-        async with self._turn(customer_id):
+        async with self._turns.of(customer_id):
             outcome, known = await self._committed(customer_id, group, now)
         refused = {each.place for each in outcome.rejected}
         await self._links.settle(known, [each.lines for each in group if each.place not in refused], now)
@@ -184,6 +184,7 @@ class IngestEvents:
         said = consents_said(line for each in fresh for line in each.lines)
         consents = known.consents.merge(said)
         events = [stamped(each.lines, consents, self._customers.defaults) for each in fresh]
+        events, exposure = after_events(known, events, now)
         state = schema.merge(record.state, schema.merge_all(schema.lift(line) for lines in events for line in lines))
         return Change(
             standing=self._customers.journey.stage_of(known.with_state(state), now),
@@ -193,39 +194,9 @@ class IngestEvents:
             events=[encode_lines(lines) for lines in events],
             consents=None if said is NOTHING_SAID else record.consents.merge(said),
             edges=edges_after(record.edges, events, now),
+            exposure=exposure,
             is_listed=known.head is record and consents.allows("personalisation", self._customers.defaults),
         )
-
-    def _turn(self, customer_id: str) -> Turn:
-        return Turn(self._locks, customer_id)
-
-
-class Turn:
-    """A lock a customer within this process, kept only while somebody holds it or waits for it."""
-
-    def __init__(self, locks: dict[str, tuple[asyncio.Lock, int]], customer_id: str) -> None:
-        self._locks, self._id = locks, customer_id
-
-    async def __aenter__(self) -> None:
-        lock, n = self._locks.get(self._id, (None, 0))
-        lock = lock or asyncio.Lock()
-        self._locks[self._id] = (lock, n + 1)
-        try:
-            await lock.acquire()
-        except BaseException:
-            self._leave()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._locks[self._id][0].release()
-        self._leave()
-
-    def _leave(self) -> None:
-        lock, n = self._locks[self._id]
-        if n == 1:
-            del self._locks[self._id]
-        else:
-            self._locks[self._id] = (lock, n - 1)
 
 
 def _erased(arrived: Arrived) -> Rejected:

@@ -72,12 +72,17 @@ class Offers:
         answer = self.plain(decided, ask.options.explain, reserved)
         if told is not None:
             answer["decision_key"] = told
-        return Offered(answer, head_of(ask, given), [item.item_id for item in decided.made.slate.items])
+        return Offered(answer, head_of(ask, given), ids_of(decided))
 
 
 def head_of(ask: Ask, given: Given) -> str:
     """Id of the identity that stands for a customer; the one asked about, where the store did not say."""
     return ask.customer_id if given.known is None else given.known.head.customer_id
+
+
+def ids_of(decided: Decided) -> list[str]:
+    """The items of a slate."""
+    return [item.item_id for item in decided.made.slate.items]
 
 
 def _count(made: Made) -> None:

@@ -86,6 +86,8 @@ SLATE: Final = {
         "degraded": {"level": 0, "reason": None},
     },
     "consent": {"personalised": True, "channel": True},
+    "reservation": {"status": "reserved", "reason": None},
+    "decision_key": {"status": "first", "replaces": None, "missing": []},
 }
 EXPORT: Final = {
     "customer_id": "c-1017",

@@ -19,7 +19,7 @@ from service.keyed import check_ask, overtaken_by, seeded
 from service.ladder import Reason
 from service.live import Live
 from service.metrics import RESERVATIONS
-from service.offers import NOT_ASKED_FOR, RESERVED, Offered, Offers, head_of
+from service.offers import NOT_ASKED_FOR, RESERVED, Offered, Offers, head_of, ids_of
 from service.problems import NotFound
 from service.store import keys
 from service.store.kept import unpack_kept
@@ -133,12 +133,13 @@ class Recommend:
         decided = self._owed(ask) or await self._decided(ask, given)
         if ask.options.dry_run:
             return self._offers.fresh(ask, given, decided, NOT_ASKED_FOR, replaces=replaces)
-        outcome = await self._reserving.reserve(ask, known, decided, before)
+        outcome = await self._reserving.reserve(ask, known, given.memory, decided, before)
         if outcome.failed is not None:
             return await self._unreserved(ask, given, decided, outcome.failed)
         if outcome.is_reserved:
-            self._note(ask, given, decided, outcome.kept)
             return self._offers.fresh(ask, given, decided, RESERVED, replaces=replaces)
+        if ask.batch is not None:
+            ask.batch.give_back(head_of(ask, given), ids_of(decided))
         if outcome.kept is None or ask.key is None:
             return Overtaken(given, decided)
         check_ask(outcome.kept.asked, ask.key)
@@ -161,10 +162,12 @@ class Recommend:
     async def _decided(self, ask: Ask, given: Given) -> Decided:
         if ask.batch is None:
             return self._deciding.slate(ask.customer_id, ask.request, given, ask.options.explain)
-        request = ask.batch.without_taken(ask.request, head_of(ask, given))
         async with ask.batch.one_at_a_time:
             await self.live.let_pass()
-            return self._deciding.slate(ask.customer_id, request, given, ask.options.explain)
+            request = ask.batch.without_taken(ask.request, head_of(ask, given))
+            decided = self._deciding.slate(ask.customer_id, request, given, ask.options.explain)
+            ask.batch.take(head_of(ask, given), ids_of(decided))
+            return decided
 
     def _owed(self, ask: Ask) -> Decided | None:
         """The slate that went out under a key while the store was away, and is not written yet."""
@@ -173,13 +176,6 @@ class Recommend:
             return None
         check_ask(owing.key.asked, ask.key)
         return owing.decided
-
-    def _note(self, ask: Ask, given: Given, decided: Decided, kept: Kept | None) -> None:
-        """Remember in this process what the store has taken."""
-        if kept is not None:
-            self._reserving.remember(ask, kept)
-        if ask.batch is not None:
-            ask.batch.take(head_of(ask, given), [item.item_id for item in decided.made.slate.items])
 
     def _repeated(self, ask: Ask, given: Given, kept: Kept) -> Offered:
         self._reserving.remember(ask, kept)

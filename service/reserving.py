@@ -21,6 +21,7 @@ from service.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from recommender.exposure import Exposure
     from service.ask import Ask
     from service.clock import Clock
     from service.deadline import Deadline, Floors
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What became of a reservation.
+    """What became of a reservation: it holds, something else is kept under its key, or it failed, and why.
 
-    All False or None: something came between, and the slate has to be decided again.
+    None of these: something came between, and the slate has to be decided again.
     """
 
     is_reserved: bool = False
@@ -95,23 +96,32 @@ class Reserving:
         self._lately.forget(gone)
         self.owed.forget(gone)
 
-    async def reserve(self, ask: Ask, known: Known, decided: Decided, before: bytes = b"") -> Outcome:
-        """Reserve a slate on top of what was read of its customer; ``before`` is what was kept under its key."""
+    async def reserve(self, ask: Ask, known: Known, memory: Exposure, decided: Decided, before: bytes = b"") -> Outcome:
+        """Reserve a slate on top of what was read of its customer; ``before`` is what was kept under its key.
+
+        ``memory`` is of all of the customer's identities.
+        """
         if not self._floors.fits(ask.deadline, Step.RECORD):
             return Outcome(failed=Reason.DEADLINE)
         keep = None if ask.key is None else self._keep(decided, ask.key, before)
+        own = memory if len(known.members) == 1 else None
         try:
             with self._floors.timed(Step.RECORD):
                 async with ask.deadline.within():
-                    found = await self._reservations.reserve(known.head, self._reservation(decided), keep)
+                    found = await self._reservations.reserve(
+                        known.head, reservation_of(decided, self._deciding.record(decided)), keep, own
+                    )
         except StoreError as error:
             return Outcome(failed=error.reason)
         except TimeoutError:
             return Outcome(failed=Reason.DEADLINE)
-        if found is True and keep is not None and ask.key is not None:
+        if isinstance(found, bytes):
+            return Outcome(kept=unpack_kept(found))
+        if found and keep is not None and ask.key is not None:
             self.owed.settled(ask.where.member, ask.key)
-        kept = unpack_kept(found) if isinstance(found, bytes) else keep and unpack_kept(keep.value)
-        return Outcome(found is True, kept)
+            if (kept := unpack_kept(keep.value)) is not None:
+                self.remember(ask, kept)
+        return Outcome(is_reserved=found)
 
     async def give_up(self, ask: Ask, decided: Decided) -> None:
         """Let a slate go out without a reservation."""
@@ -136,7 +146,9 @@ class Reserving:
         async with self.turns.of(owing.customer_id):
             known = await self._customers.read(owing.customer_id)
             keep = self._keep(owing.decided, owing.key, b"")
-            found = await self._reservations.reserve(known.head, self._reservation(owing.decided), keep)
+            found = await self._reservations.reserve(
+                known.head, reservation_of(owing.decided, self._deciding.record(owing.decided)), keep
+            )
         if found is False:
             raise StoreContended("a slate that is owed found a newer memory")
         if found is not True:
@@ -145,13 +157,15 @@ class Reserving:
     def _keep(self, decided: Decided, key: Key, before: bytes) -> Keep:
         return Keep(key.field, kept_of(decided, key, self._serving), before)
 
-    def _reservation(self, decided: Decided) -> Reservation:
-        made = decided.made
-        return Reservation(
-            slate_id=made.slate_id,
-            items=[(item.item_key, item.kind) for item in made.slate.items],
-            channel=decided.request.channel,
-            ttl_s=decided.ttl_s,
-            at=made.generated_at,
-            record=self._deciding.record(decided),
-        )
+
+def reservation_of(decided: Decided, record: bytes) -> Reservation:
+    """What is written of a slate."""
+    made = decided.made
+    return Reservation(
+        slate_id=made.slate_id,
+        items=[(item.item_key, item.kind) for item in made.slate.items],
+        channel=decided.request.channel,
+        ttl_s=decided.ttl_s,
+        at=made.generated_at,
+        record=record,
+    )

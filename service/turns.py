@@ -20,6 +20,11 @@ class Turns:
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
+    @property
+    def held(self) -> int:
+        """For how many customers somebody holds a turn or waits for it."""
+        return len(self._locks)
+
     @asynccontextmanager
     async def of(self, customer_id: str) -> AsyncIterator[None]:
         """Wait for the customer's turn, and hold it."""

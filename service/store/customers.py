@@ -11,6 +11,7 @@ from features.consent import Defaults
 from features.identity import MAX_REACH
 from service.store import keys
 from service.store.codec import StateCodec, pack_consents, pack_edges, pack_standing
+from service.store.exposures import stamp_of, stamped
 from service.store.functions import call
 from service.store.known import Known, members_among
 from service.store.record import ALL_FIELDS, READ_FIELDS, record_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from features.consent import Consents
     from features.identity import Edges
     from features.journey import Journey, Standing
+    from recommender.exposure import Exposure
     from service.store.coalesced import Calls, Coalesced
     from service.store.keys import CustomerKeys
     from service.store.known import Remembered
@@ -48,6 +50,7 @@ class Change(NamedTuple):
     events: Sequence[bytes] = ()
     consents: Consents | None = None
     edges: Edges | None = None
+    exposure: Exposure | None = None
     is_listed: bool = True
 
     @property
@@ -178,6 +181,8 @@ class Customers:
             fields["c"] = pack_consents(change.consents)
         if change.edges is not None:
             fields["e"] = pack_edges(change.edges)
+        if change.exposure is not None:
+            fields["x"] = stamped(change.exposure)
         return fields
 
     def _arguments(self, record: Record, change: Change, fields: dict[str, bytes]) -> list[str | bytes | int]:
@@ -190,6 +195,7 @@ class Customers:
             to.changes_at or "inf",
             (stage_change(record, change, self.journey.version) if change.is_listed else None) or "",
             KEEP_CHANGES_S,
+            "-" if change.exposure is None else stamp_of(record.exposure),
             len(fields),
             *(part for pair in fields.items() for part in pair),
             *change.events,

@@ -21,7 +21,8 @@ end
 -- One customer's commit: compare the version, then write everything or nothing.
 -- keys: record, events, due, changes, zset of the stage left, zset of the stage entered
 -- args: expected version, time to live (s), member, since when, when the clock changes the standing or "inf",
---       change record or "", seconds to keep changes, number of fields, fields and values in turn, events...
+--       change record or "", seconds to keep changes, stamp of the exposure memory that a new one goes on top of or
+--       "-" for none, number of fields, fields and values in turn, events...
 -- An empty time to live leaves the stored one; an empty "since" takes the member out of both stages.
 -- Answers {1, new version} or {0, stored version}.
 local function commit(keys, args)
@@ -29,9 +30,12 @@ local function commit(keys, args)
   if version ~= args[1] then
     return {0, version}
   end
+  if args[8] ~= '-' and args[8] ~= string.sub(redis.call('HGET', keys[1], 'x') or '', 1, STAMP) then
+    return {0, version}
+  end
   version = string.format('%d', tonumber(version) + 1)
-  local last = 8 + 2 * tonumber(args[8])
-  redis.call('HSET', keys[1], 'v', version, unpack(args, 9, last))
+  local last = 9 + 2 * tonumber(args[9])
+  redis.call('HSET', keys[1], 'v', version, unpack(args, 10, last))
   if args[2] ~= '' and redis.call('HEXISTS', keys[1], 't') == 1 then
     redis.call('EXPIRE', keys[1], args[2], 'GT') -- the time of erasure is remembered at least as long as it was to be
   elseif args[2] ~= '' then

@@ -12,6 +12,7 @@ from service.store.kept import KEEP_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from recommender.exposure import Exposure
     from service.store.coalesced import Calls
     from service.store.keys import CustomerKeys
     from service.store.record import Record
@@ -53,8 +54,10 @@ class Reservations:
         found: bytes | None = await self._calls.reads.call("HGET", keys.keyed_decisions(where), field)
         return found
 
-    async def reserve(self, head: Record, slate: Reservation, keep: Keep | None = None) -> bool | bytes:
-        """Reserve a slate on top of what was read of a customer's head.
+    async def reserve(
+        self, head: Record, slate: Reservation, keep: Keep | None = None, memory: Exposure | None = None
+    ) -> bool | bytes:
+        """Reserve a slate on top of what was read of a customer's head; ``memory`` is the head's own, if it is at hand.
 
         Returns
         -------
@@ -63,7 +66,8 @@ class Reservations:
             no longer ``keep.before``.
         """
         where, now = head.keys, slate.at // 1_000
-        memory = memory_in(head.exposure).with_slate(slate.slate_id, slate.items, slate.ttl_s, slate.channel)
+        memory = memory_in(head.exposure) if memory is None else memory
+        memory = memory.with_slate(slate.slate_id, slate.items, slate.ttl_s, slate.channel)
         args = (
             *(stamp_of(head.exposure), head.erased_at or "", head.customer_id),
             *(stamped(memory.pruned(now, origin_of(where))), max(slate.ttl_s, LIVE_S), slate.record),

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from features.events import Consent, Line
-from service.answers import Level
 from service.clock import wall_clock
 from service.decisions import decode_decision
-from service.recommend import CONSENT_FRESH_US
+from service.ladder import Level
+from service.store.recently import MAX_AGE_US
 from tests.service.conftest import calling
 from tests.service.shop import MINUTE, event
 
@@ -174,7 +174,7 @@ def test_while_the_store_is_away_a_profile_is_used_for_a_minute_after_its_consen
             await caller.slate()
             store.kill()
             soon = await caller.slate()
-            later_us[0] = CONSENT_FRESH_US + MINUTE
+            later_us[0] = MAX_AGE_US + MINUTE
             return soon, await caller.slate()
 
     try:
