@@ -354,6 +354,28 @@ def compact(directory: Home = None, as_of: Moment = None) -> None:
 
 
 @app.command()
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object a finding.")] = False) -> None:
+    """Look at everything a running installation stands on, and say what to do; exit code 1 where something is broken.
+
+    Example: `rihla doctor`
+    """
+    import msgspec
+
+    from service.checkup import Health
+    from service.doctor import examine
+    from service.embedded import store_of
+
+    with _clear_errors():
+        settings = store_of(load_settings())
+        settings.home.mkdir(parents=True, exist_ok=True)
+        findings = examine(settings, lambda: _registry_in_words(settings))
+    for finding in findings:
+        text = msgspec.json.encode(finding._asdict()).decode() if as_json else str(finding)
+        say.print(text, markup=False, soft_wrap=True)
+    raise typer.Exit(int(any(finding.health == Health.BROKEN for finding in findings)))
+
+
+@app.command()
 def models() -> None:
     """List the registered versions.
 
@@ -454,6 +476,18 @@ def _registry(settings: Settings) -> Registry:
     from training.registry import Registry
 
     return Registry(settings.home, settings.model_name)
+
+
+def _registry_in_words(settings: Settings) -> str:
+    """How many versions there are, and which one the service follows.
+
+    Raises
+    ------
+    RegistryUnavailable
+    """
+    versions = _registry(settings).versions()
+    served = [version.version for version in versions if settings.model_alias in version.aliases]
+    return f"{len(versions)} versions, {settings.model_alias} is {served[0] if served else 'none of them'}"
 
 
 def _secret(settings: Settings) -> bytes | None:

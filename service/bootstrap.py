@@ -11,6 +11,7 @@ from features.errors import InputError, StoreError
 from features.journey import Journey
 from features.settings import Settings, consent_defaults, pepper_of
 from recommender.caps import Caps
+from service.audiences import PageAudience
 from service.catalog_changes import PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
@@ -25,6 +26,7 @@ from service.health import Health
 from service.ingest_events import IngestEvents
 from service.lag import LoopLag
 from service.links import Links
+from service.list_changes import ListStageChanges
 from service.memories import Memories
 from service.recommend import Recommend
 from service.reserving import Reserving
@@ -39,6 +41,7 @@ from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
 from service.store.recently import Recently
 from service.store.reservations import Reservations
+from service.store.stage_changes import StageChanges
 from service.tasks import end
 from service.tell import Tell
 
@@ -85,6 +88,8 @@ class Program:
     erase: EraseCustomer
     erasure: DescribeErasure
     export: ExportCustomer
+    audience: PageAudience
+    stage_changes: ListStageChanges
     put_items: PutItems
     health: Health
     lag: LoopLag
@@ -152,6 +157,8 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         erase=EraseCustomer(customers, erasures, memories, erasure, clock),
         erasure=erasure,
         export=ExportCustomer(customers, describe, serving, clients.background, settings.home / "data"),
+        audience=PageAudience(customers, clients.background, clock),
+        stage_changes=ListStageChanges(customers, StageChanges(clients.background)),
         put_items=PutItems(items, serving),
         health=Health(calls.reads, serving, epoch),
         lag=lag,

@@ -90,7 +90,7 @@ class ExportCustomer:
 
     async def _record(self, record: Any) -> dict[str, Any]:
         with translated():
-            kept: dict[bytes, bytes] = await self._client.hgetall(keys.keyed_decisions(record.keys))
+            kept: Any = await self._client.hgetall(keys.keyed_decisions(record.keys))
         return {
             "customer_id": record.customer_id,
             "consent": consent_part(record),

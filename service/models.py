@@ -20,6 +20,7 @@ MAX_LIMIT = 100
 MAX_SUBJECTS = 1_000
 MAX_EVENTS = 500
 MAX_ITEMS = 500
+MAX_PAGE = 1_000
 """How many ids a list of a request may hold."""
 
 Kind = Literal["product", "content", "action"]
@@ -266,3 +267,20 @@ class RelatedQuery(BaseModel):
 
     limit: Limit = 8
     kinds: Annotated[Kinds, BeforeValidator(_split), Field(description="Comma-separated.")] = KINDS
+
+
+class PageQuery(BaseModel):
+    """Which page of a list: its length, and what the page before said of where it ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 100
+    cursor: Annotated[str | None, Field(max_length=8_192, description="next_cursor of the page before.")] = None
+
+
+class AudienceQuery(PageQuery):
+    """A page of customers."""
+
+
+class ChangesQuery(PageQuery):
+    """A page of stage changes; without a cursor from the oldest that is kept."""

@@ -99,6 +99,37 @@ EXPORT: Final = {
     "events": [EVENT],
     "decisions": [],
 }
+AUDIENCE: Final = {
+    "stage": "retention",
+    "customers": [
+        {
+            "customer_id": "c-1017",
+            "phase": None,
+            "at_risk": True,
+            "since": "2025-08-11T09:12:44Z",
+            "consent": {"personalisation": True, "email": False, "sms": True, "push": True},
+        }
+    ],
+    "next_cursor": "eNprYJwIAAKbAP0",
+}
+CHANGES: Final = {
+    "changes": [
+        {
+            "id": "07-1754904164000-0",
+            "customer_id": "c-1017",
+            "from": "transaction",
+            "to": "retention",
+            "phase": None,
+            "at_risk": False,
+            "since": "2025-08-11T09:12:44Z",
+            "at": "2025-08-11T09:12:45Z",
+            "cause": "clock",
+            "definition_version": "2025.1",
+            "consent": {"personalisation": True, "email": True, "sms": True, "push": True},
+        }
+    ],
+    "next_cursor": "eNprYJwIAAKbAP0",
+}
 RECEIPT: Final = {
     "receipt_id": "5f0c8a5f1f2e4b6f9d2a7c3e1b0d4f68",
     "erased_at": "2025-08-11T09:30:00Z",

@@ -95,6 +95,12 @@ class DecisionKeyConflict(RihlaError):
     code = "decision_key_conflict"
 
 
+class CursorExpired(RihlaError):
+    """A cursor of a list that does not reach back to it any more."""
+
+    code = "cursor_expired"
+
+
 class NotFound(RihlaError):
     """The thing itself was asked for, and is not there."""
 
@@ -109,6 +115,7 @@ _STATUSES: Final[dict[type[RihlaError], int]] = {
     GroupFull: 409,
     DecisionKeyConflict: 409,
     CustomerErased: 410,
+    CursorExpired: 410,
     NotFound: 404,
 }
 

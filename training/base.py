@@ -56,6 +56,13 @@ class Base(NamedTuple):
     pasts: Mapping[str, Past]
 
 
+class Told(NamedTuple):
+    """What was said before the base's end of links and of consent, by identity."""
+
+    edges: Mapping[str, Edges]
+    consents: Mapping[str, Consents]
+
+
 NO_BASE: Final = Base(0, {})
 
 
@@ -73,12 +80,34 @@ def read_base(root: Path, schema: Schema) -> Base:
     until = start_of(day)
     if (file.schema_arrow.metadata or {}).get(SCHEMA_HASH) != schema.hash.encode():
         return Base(until, {})
-    pasts = {}
+    pasts: dict[str, Past] = {}
     for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
         table = pa.Table.from_batches([batch])
         gone = _erased_since(table["customer_id"], until, root)
         pasts |= {past.customer_id: past for past in _pasts(table, schema) if past.customer_id not in gone}
     return Base(until, pasts)
+
+
+def under_their_heads(base: Base, heads: Mapping[str, str], schema: Schema) -> Base:
+    """The base by customer: what is left of all of their identities, under the one that stands for them."""
+    pasts: dict[str, Past] = {}
+    for customer_id, past in base.pasts.items():
+        head = heads.get(customer_id, customer_id)
+        pasts[head] = merged(pasts[head], past, schema) if head in pasts else past
+    return Base(base.until, pasts)
+
+
+def read_told(root: Path) -> Told:
+    """What the base has of links and consent, whatever schema its states are of."""
+    day = base_day(root)
+    if day is None:
+        return Told({}, {})
+    table = pq.read_table(root / FOLDER / f"{day}.parquet", columns=["customer_id", "consents", "edges"])
+    gone = _erased_since(table["customer_id"], start_of(day), root)
+    rows = [row for row in table.to_pylist() if row["customer_id"] not in gone]
+    edges = {row["customer_id"]: _decode_edges(row["edges"]) for row in rows}
+    consents = {row["customer_id"]: _decode_consents(row["consents"]) for row in rows}
+    return Told({each: found for each, found in edges.items() if found}, consents)
 
 
 def write_base(root: Path, schema: Schema, day: str, pasts: Iterable[Past]) -> int:

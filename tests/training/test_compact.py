@@ -105,3 +105,25 @@ def test_a_base_of_another_schema_is_not_read(shop):
 def test_a_second_compaction_of_the_same_day_changes_nothing(shop):
     compacted(shop, 2, START_US + 4 * DAY_US)
     assert compacted(shop, 2, START_US + 4 * DAY_US).identities == 0
+
+
+def test_links_and_consent_of_days_that_are_gone_still_hold(tmp_path):
+    from tests.training.test_log import a_line
+
+    at = [START_US + n * DAY_US for n in range(4)]
+    lines = [
+        a_line(0, at[0], customer_id="anon:1", type="item_view", item_id="i", item_key=1),
+        a_line(1, at[0] + 1, customer_id="ann", type="link", properties='{"from":"anon:1"}'),
+        a_line(2, at[0] + 2, customer_id="ben", type="consent", properties='{"personalisation":false}'),
+        a_line(3, at[3], customer_id="ann", type="item_view", item_id="i", item_key=1),
+        a_line(4, at[3], customer_id="ben"),
+    ]
+    EventLog(tmp_path).write(table_of(lines), "a")
+    (tmp_path / "catalog.parquet").touch()
+    as_of = np.array([END], np.int64)
+    before = Data(tmp_path, END)
+    expected = states_of(before, ["ann"], as_of, SCHEMA).state(0), before.heads, before.refusing
+    assert compacted(tmp_path, 2, START_US + 4 * DAY_US).days == 1
+    after = Data(tmp_path, END)
+    assert (states_of(after, ["ann"], as_of, SCHEMA).state(0), after.heads, after.refusing) == expected
+    assert expected[0].n_view == 2
