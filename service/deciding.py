@@ -46,8 +46,13 @@ class Decided(NamedTuple):
 
     @property
     def ttl_s(self) -> int:
-        """How long its reservation holds without a sign that it was seen."""
+        """How long it may be shown."""
         return (self.made.expires_at - self.made.generated_at) // 1_000_000
+
+    @property
+    def reserved_s(self) -> int:
+        """How long its reservation holds without a sign, from the time in its id: of a seeded one that is earlier."""
+        return (self.made.expires_at // 1_000 - int(self.made.slate_id[:12], 16)) // 1_000
 
     def unreserved(self, reason: str) -> Decided:
         """The same slate without a reservation, which no slate of level 0 is."""

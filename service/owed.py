@@ -81,6 +81,7 @@ class Owed:
                 continue
 
     async def _deliver(self) -> None:
-        for (member, _), owing in list(self._owing.items()):
-            await self._settle(owing)
-            self.settled(member, owing.key)
+        for (member, field), owing in list(self._owing.items()):
+            if self._owing.get((member, field)) is owing:  # a request may have written it meanwhile
+                await self._settle(owing)
+                self.settled(member, owing.key)

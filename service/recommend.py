@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,13 +100,17 @@ class Recommend:
         DecisionKeyConflict
         """
         ask = Ask.of(customer_id, self._customers.keys_of(customer_id), options, deadline, batch)
-        async with self._reserving.turns.of(customer_id):
+        async with AsyncExitStack() as turn:
+            with suppress(TimeoutError):  # too late for a turn is too late for the store: the ladder has an answer
+                async with deadline.within():
+                    await turn.enter_async_context(self._reserving.turns.of(customer_id))
             offered = await self._attempt(ask)
             for attempt in range(1, TRIES):
                 if isinstance(offered, Offered):
                     return offered
                 RESERVATIONS.labels("again").inc()
-                await asyncio.sleep(random.uniform(0, BACK_OFF_S * 2**attempt))  # noqa: S311 - jitter, not a secret
+                longest_s = min(BACK_OFF_S * 2**attempt, max(0.0, deadline.remaining_s))
+                await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311 - jitter, not a secret
                 offered = await self._attempt(ask)
             if isinstance(offered, Offered):
                 return offered

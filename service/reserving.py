@@ -165,7 +165,7 @@ def reservation_of(decided: Decided, record: bytes) -> Reservation:
         slate_id=made.slate_id,
         items=[(item.item_key, item.kind) for item in made.slate.items],
         channel=decided.request.channel,
-        ttl_s=decided.ttl_s,
+        ttl_s=decided.reserved_s,
         at=made.generated_at,
         record=record,
     )
