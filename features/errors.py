@@ -100,9 +100,13 @@ class RegistryUnavailable(RihlaError):
 
 
 class StoreError(RihlaError):
-    """The online store could not do what was asked."""
+    """The online store could not do what was asked; ``reason`` says which of its faults it was, a closed set."""
 
     code: ClassVar[str] = "store_error"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or self.code
 
 
 class StoreUnavailable(StoreError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -14,40 +13,43 @@ if TYPE_CHECKING:
 
     from features.journey import Journey, Standing
     from recommender.slate import Move, Slate, SlateItem
+    from service.ladder import Degraded
     from service.serving import Serving
 
 encode: Final = msgspec.json.Encoder().encode
 VARIANT: Final = "default"
 
 
-class Level(IntEnum):
-    """The degradation ladder: what an answer still stands on."""
+class Consented(NamedTuple):
+    """Whether what is known of the customer could be used, and whether a slate may be offered in its channel."""
 
-    FULL = 0  # fresh state, bundle
-    STALE = 1  # state as this worker last saw it
-    SESSION = 2  # what the request itself carries
-    POPULAR = 3  # the bundle alone
-    STATIC = 4  # nothing: no bundle was ever opened
-
-
-class Degraded(NamedTuple):
-    """How far down the ladder an answer was made, and why; level 0 may carry a reason that did not touch it."""
-
-    level: Level
-    reason: str | None
+    personalised: bool
+    channel: bool
 
 
 class Made(NamedTuple):
-    """A slate with what its answer and its decision record say beside it; times in microseconds."""
+    """A slate with what its answer and its decision record say beside it; times in microseconds.
+
+    ``version`` is of the model that made it, where that need not be the one in use.
+    """
 
     slate: Slate
     slate_id: str
     generated_at: int
     expires_at: int
     degraded: Degraded
+    consented: Consented
+    version: str | None = None
 
 
-def slate_answer(made: Made, items: object, serving: Serving, explain: str) -> dict[str, Any]:
+class Reserved(NamedTuple):
+    """Whether the items of a slate count as shown: ``reserved``, ``unreserved`` for a reason, or ``none``."""
+
+    status: str
+    reason: str | None
+
+
+def slate_answer(made: Made, items: object, serving: Serving, explain: str, reserved: Reserved) -> dict[str, Any]:
     """The body of an answer, as plain values; ``items`` as :func:`items_answer` gives them."""
     slate = made.slate
     answer: dict[str, Any] = {
@@ -57,9 +59,12 @@ def slate_answer(made: Made, items: object, serving: Serving, explain: str) -> d
         "stage": stage_answer(slate.standing, serving.engine.journey, slate.moves),
         "items": items,
         "served_by": served_by(made, serving),
+        "consent": made.consented._asdict(),
+        "reservation": reserved._asdict(),
     }
     if explain == "full":
         answer["suppressed"] = [held._asdict() for held in slate.suppressed]
+        answer["faded"] = [faded._asdict() for faded in slate.faded]
     return answer
 
 
@@ -91,8 +96,9 @@ def _move(move: Move) -> dict[str, Any]:
 
 def served_by(made: Made, serving: Serving) -> dict[str, Any]:
     """Which model, strategy and fallback made the answer."""
+    names = model_names(serving)
     return {
-        **model_names(serving),
+        **(names if made.version is None else names | {"version": made.version}),
         "strategy": made.slate.strategy,
         "variant": VARIANT,
         "degraded": {"level": int(made.degraded.level), "reason": made.degraded.reason},
@@ -122,7 +128,7 @@ def _item(item: SlateItem, serving: Serving, explain: str) -> dict[str, Any]:
 
 
 def _attributes(item: SlateItem, serving: Serving) -> dict[str, Any]:
-    items, changed = serving.engine.items, serving.overlay.items.get(item.item_key)
+    items, changed = serving.engine.items, serving.changed(item.item_key)
     if changed is not None:
         return {"title": item.title, "category": changed.category, "price_minor": changed.price_minor}
     price = int(items.price_minor[item.item_idx])

@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from service import problems
+from service.admission import Admission
 from service.bootstrap import assemble, running
 from service.clock import wall_clock
 from service.observed import Observed
 from service.openapi import describe
-from service.routes import customers, events, health, items, recommendations
+from service.routes import customers, erasures, events, health, identities, items, recommendations, stages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,11 +47,12 @@ def app_of(program: Program) -> FastAPI:
         default_response_class=Response,
         redirect_slashes=False,
     )
-    for module in (recommendations, events, customers, items, health):
+    for module in (recommendations, events, customers, erasures, identities, stages, items, health):
         app.include_router(
             module.router(program), max_body_size=MAX_BODY
         )  # on the routes, so that a problem tells of it
     problems.install(app)
+    app.add_middleware(Admission)
     app.add_middleware(Observed)
     describe(app)
     return app

@@ -21,7 +21,9 @@ from features.journey import Journey
 from features.settings import load_settings
 from recommender.bundle import clear_leftovers, keep_bundle, read_manifest
 from recommender.engine import Engine
+from service.clock import wall_clock
 from service.current import BUNDLES, Current, FollowerReport, read_current, write_current, write_report
+from service.fallback import keep_fallback
 from service.lifeline import end_with_parent
 from service.logs import configure_logs
 from service.process import NICENESS
@@ -105,14 +107,16 @@ class Follower:
             return False
         if target.digest not in {"", current.digest}:
             return False
-        return self._is_checked or self._is_sound(self._bundles / current.digest)
+        return self._is_checked or self._sound(self._bundles / current.digest) is not None
 
     def _serve(self, target: Target) -> None:
         """Fetch, check, point; the pointer moves last."""
         path = self._bundles / target.digest
-        if not (target.digest and path.is_dir() and self._is_sound(path)):
+        engine = self._sound(path) if target.digest and path.is_dir() else None
+        if engine is None:
             path = self._fetch(target)
-            self._open(path)
+            engine = self._open(path)
+        keep_fallback(self._home, engine, wall_clock())
         write_current(self._home, Current(path.name, self._model, target.version, self._alias))
         self._is_checked, self._refused = True, None
         log.info("bundle_fetched", version=target.version, digest=path.name[:12])
@@ -157,15 +161,14 @@ class Follower:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _open(self, path: Path) -> None:
-        Engine.open(path, schema_hash=self._schema_hash, verify_key=self._verify_key)
+    def _open(self, path: Path) -> Engine:
+        return Engine.open(path, schema_hash=self._schema_hash, verify_key=self._verify_key)
 
-    def _is_sound(self, path: Path) -> bool:
+    def _sound(self, path: Path) -> Engine | None:
         try:
-            self._open(path)
+            return self._open(path)
         except UNUSABLE:
-            return False
-        return True
+            return None
 
     def _clear_old(self, current: Path) -> None:
         """Remove all but the newest bundles; workers that still map one keep it until they let go."""

@@ -13,11 +13,13 @@ from features.ids import key64
 from recommender.engine import Engine
 from recommender.overlay import CatalogOverlay
 from service.current import POINTER, REPORT, Current, bundle_path, read_current, read_earlier, read_report, signature
+from service.fallback import FallbackSlate
 from service.metrics import BUNDLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from features.catalog import Item
     from features.journey import Journey
 
 LOOK_EVERY_S: Final = 0.25
@@ -36,14 +38,19 @@ class Serving:
         Before the first bundle one without a catalogue.
     overlay : CatalogOverlay
         Catalogue changes on top of the bundle.
+    fallback : FallbackSlate
+        What is shown before the first bundle.
     current : Current or None
         What the engine was opened from; None before the first bundle.
     """
 
-    def __init__(self, home: Path, journey: Journey, verify_key: bytes | None = None) -> None:
+    def __init__(
+        self, home: Path, journey: Journey, verify_key: bytes | None = None, fallback: FallbackSlate | None = None
+    ) -> None:
         self.journey = journey
         self.engine = Engine.empty(journey)
         self.overlay = CatalogOverlay()
+        self.fallback = fallback or FallbackSlate(())
         self.current: Current | None = None
         self._home, self._verify_key = home, verify_key
         self._looked_at: tuple[object, object] = (None, None)
@@ -112,13 +119,21 @@ class Serving:
             return "registry_unavailable"
         return "bundle_refused" if report.refused else None
 
+    def changed(self, item_key: int) -> Item | None:
+        """An item as the catalogue changes have it, or the fallback slate while there is no bundle."""
+        return self.overlay.items.get(item_key) or (None if self.has_bundle else self.fallback.items.get(item_key))
+
     def knows_item(self, item_id: str) -> bool:
         """Whether the bundle or the overlay has an item."""
         return key64(item_id) in self.overlay.items or self.row_of(item_id) >= 0
 
     def row_of(self, item_id: str) -> int:
         """Row of an item in the bundle; -1 where it is not known."""
-        return int(self.engine.items.rows_of(np.array([key64(item_id)], np.int64))[0])
+        return self.row_of_key(key64(item_id))
+
+    def row_of_key(self, item_key: int) -> int:
+        """As :meth:`row_of`, by the item's key."""
+        return int(self.engine.items.rows_of(np.array([item_key], np.int64))[0])
 
     def category_of(self, item_id: str) -> str | None:
         """Category path of an item, as the catalogue has it."""

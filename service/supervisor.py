@@ -149,8 +149,9 @@ def environment_of(settings: Settings, *, redis_url: str) -> dict[str, str]:
     """Settings as the environment of a child, so that every process reads the same ones."""
     plain = settings.model_dump(mode="json", exclude_none=True, exclude={"pepper", "signing_key"})
     plain |= {"home": str(settings.home.resolve()), "redis_url": redis_url}
-    if settings.journey is not None:
-        plain["journey"] = str(settings.journey.resolve())
+    for name, path in (("journey", settings.journey), ("fallback_slate", settings.fallback_slate)):
+        if path is not None:
+            plain[name] = str(path.resolve())
     if settings.pepper is not None:
         plain["pepper"] = settings.pepper.get_secret_value()
     return {f"RIHLA_{name.upper()}": str(value) for name, value in plain.items()}

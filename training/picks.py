@@ -17,6 +17,7 @@ from features.errors import InvalidData, ModelFromTheFuture
 from features.moments import moment, to_text
 from features.values import Unreadable
 from recommender.items import KINDS
+from training.people import under_heads
 from training.pools import MIN_CASES_EACH
 from training.split import states_of
 from training.spread import spread
@@ -59,7 +60,7 @@ class Audience:
 
 
 def everyone(data: Data) -> Audience:
-    """All customers with an event before the cut-off, sorted."""
+    """All customers with an event before the cut-off that may be used, each by the head of their identities, sorted."""
     known = data.lines.filter(data.lines.customer_id.notnull()).select("customer_id").distinct().to_pyarrow()
     customer_ids = sorted(known["customer_id"].to_pylist())
     return Audience(customer_ids, np.full(len(customer_ids), data.until, np.int64))
@@ -147,10 +148,12 @@ def _picks(engine: Engine, data: Data, audience: Audience, rows: range, request:
     customer_ids = [audience.customer_ids[row] for row in rows]
     as_of = audience.as_of[rows.start : rows.stop]
     states = states_of(data, customer_ids, as_of, engine.journey.schema)
+    is_refused = [head in data.refusing for head in under_heads(customer_ids, data.heads)]
+    empty = engine.journey.schema.empty()
 
     def decided(part: range) -> pa.Table:
-        slates = [(rows[i], engine.decide(states.state(i), request, int(as_of[i]))) for i in part]
-        return _table(slates, audience)
+        own = ((i, empty if is_refused[i] else states.state(i)) for i in part)
+        return _table([(rows[i], engine.decide(state, request, int(as_of[i]))) for i, state in own], audience)
 
     return pa.concat_tables(spread(decided, len(rows), least=MIN_CASES_EACH))
 

@@ -8,6 +8,7 @@ from starlette.responses import StreamingResponse
 from service.answers import encode
 from service.bodies import body_as, id_of, query_as
 from service.bootstrap import Program
+from service.deadline import deadline_of
 from service.models import BatchAsk, RelatedQuery, SlateAsk, SlateQuery
 from service.openapi import SLATE, answers, body_of, parameters_of
 from service.recommend_batch import recommend_batch
@@ -23,20 +24,20 @@ def router(program: Program) -> APIRouter:
 
     @routes.get(
         "/customers/{customer_id}/recommendations",  # noqa: FAST003 - read by hand, see bodies.py
-        responses=answers(SLATE, 404, 422),
+        responses=answers(SLATE, 404, 409, 422),
         openapi_extra=parameters_of(SlateQuery, "customer_id"),
     )
     async def recommend_for_customer(request: Request) -> Response:
         """The slate of one customer."""
         options = query_as(request, SlateQuery).options()
-        answer = await program.recommend(id_of(request, "customer_id"), options)
+        answer = await program.recommend(id_of(request, "customer_id"), options, deadline_of(request))
         return Response(encode(answer), media_type=JSON)
 
-    @routes.post("/recommendations", responses=answers(SLATE, 413, 422), openapi_extra=body_of(SlateAsk))
+    @routes.post("/recommendations", responses=answers(SLATE, 409, 413, 422), openapi_extra=body_of(SlateAsk))
     async def recommend(request: Request) -> Response:
         """The slate of one subject, with context, candidates and a filter."""
         ask = await body_as(request, SlateAsk)
-        return Response(encode(await program.recommend(ask.subject.id, ask)), media_type=JSON)
+        return Response(encode(await program.recommend(ask.subject.id, ask, deadline_of(request))), media_type=JSON)
 
     @routes.post(
         "/recommendations:batch",
@@ -57,6 +58,7 @@ def router(program: Program) -> APIRouter:
     async def related(request: Request) -> Response:
         """What goes with one item, whoever looks at it."""
         query = query_as(request, RelatedQuery)
-        return Response(encode(await program.recommend.related(id_of(request, "item_id"), query)), media_type=JSON)
+        answer = await program.recommend.related(id_of(request, "item_id"), query, deadline_of(request))
+        return Response(encode(answer), media_type=JSON)
 
     return routes

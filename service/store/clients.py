@@ -13,9 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MaxConnectionsError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
 
 from features.errors import StoreFull, StoreUnavailable
+from service.ladder import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +77,30 @@ def _keepalive(url: str) -> dict[str, Any]:
     return {} if url.startswith("unix:") else {"socket_keepalive": True}
 
 
+OF_CLASS: Final = (
+    (BusyLoadingError, Reason.STORE_LOADING),
+    (ReadOnlyError, Reason.STORE_READ_ONLY),
+    (AuthenticationError, Reason.STORE_DENIED),
+    (NoPermissionError, Reason.STORE_DENIED),
+    (MovedError, Reason.STORE_MOVED),
+    (ClusterDownError, Reason.STORE_DOWN),
+    (MaxConnectionsError, Reason.STORE_CROWDED),
+)
+OF_PREFIX: Final = (
+    ("BUSY ", Reason.STORE_BUSY),
+    ("MISCONF", Reason.STORE_MISCONFIGURED),
+    ("NOAUTH", Reason.STORE_DENIED),
+    ("NOPERM", Reason.STORE_DENIED),
+    ("MOVED", Reason.STORE_MOVED),
+    ("CLUSTERDOWN", Reason.STORE_DOWN),
+    ("LOADING", Reason.STORE_LOADING),
+    ("READONLY", Reason.STORE_READ_ONLY),
+    ("MASTERDOWN", Reason.STORE_READ_ONLY),
+    ("max number of clients", Reason.STORE_CROWDED),
+)
+"""How a server says what is wrong with it, where redis-py has no class for it."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Redis errors as ours, in this package and nowhere else.
@@ -87,4 +122,12 @@ def translation(error: BaseException) -> StoreFull | StoreUnavailable:
     """Our error for one of Redis'; the message names its class only, since texts may carry values."""
     if isinstance(error, OutOfMemoryError):
         return StoreFull("the store has no room for a write")
-    return StoreUnavailable(f"the store does not answer ({type(error).__name__})")
+    return StoreUnavailable(f"the store does not answer ({type(error).__name__})", reason=reason_of(error))
+
+
+def reason_of(error: BaseException) -> Reason:
+    """Which fault of the store an error of Redis' tells of."""
+    text = str(error).removeprefix("ERR ")
+    named = next((reason for kind, reason in OF_CLASS if isinstance(error, kind)), None)
+    told = next((reason for prefix, reason in OF_PREFIX if text.startswith(prefix)), None)
+    return named or told or Reason.STORE_UNAVAILABLE

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from features.errors import StoreUnavailable
+from service.ladder import STORE_REASONS, Reason
+from service.lag import LoopLag
 from service.store.breaker import Breaker
-from service.store.clients import BACKGROUND, READS, WRITES, Patience, translation
+from service.store.clients import BACKGROUND, READS, WRITES, Patience, reason_of, translation
 from service.store.functions import is_missing, library
 
 if TYPE_CHECKING:
@@ -28,15 +31,17 @@ MAX_UNDER_WAY: Final = 2
 MAX_COMMANDS: Final = 256
 QUICK_S: Final = 0.01
 """A connection that fails sooner was lost before; one that fails later had a store behind it that does not answer."""
-LATE: Final = 2
+BLAME: Final = 0.5
+"""Of a call's patience: when the loop was held up for as long, a time-out says that this process was busy."""
 Waiting = tuple[tuple[Any, ...], "asyncio.Future[Any]"]
 
 
 class Coalesced:
     """Gathers commands and ships them as pipelines over one client, while its breaker lets it."""
 
-    def __init__(self, client: Redis, patience: Patience, breaker: Breaker) -> None:
+    def __init__(self, client: Redis, patience: Patience, breaker: Breaker, lag: LoopLag | None = None) -> None:
         self._client, self._patience, self._breaker = client, patience, breaker
+        self._lag = lag or LoopLag()
         self._waiting: list[Waiting] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._is_scheduled = False
@@ -46,7 +51,7 @@ class Coalesced:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._breaker.allows():
-            _settle(future, StoreUnavailable("the store has not answered for a while"))
+            _settle(future, StoreUnavailable("the store has not answered for a while", reason=self._breaker.reason))
             return future
         self._waiting.append((command, future))
         if not self._is_scheduled and len(self._under_way) < MAX_UNDER_WAY:
@@ -76,14 +81,24 @@ class Coalesced:
         try:
             answers = await self._answers([command for command, _ in batch], started)
         except (TimeoutError, RedisError, OSError) as error:
+            if not (isinstance(error, TimeoutError | RedisTimeout) and self._was_busy(started)):
+                self._breaker.failed(reason_of(error))
             answers = [error] * len(batch)
-            # A time-out that came far too late says that this process was busy, not that the store is away.
-            if time.monotonic() - started < LATE * self._patience.longest_s:
-                self._breaker.failed()
         else:
-            self._breaker.succeeded()
+            self._note(answers)
         for (_, future), answer in zip(batch, answers, strict=True):
             _settle(future, answer)
+
+    def _note(self, answers: list[Any]) -> None:
+        """A server that only says why it cannot answer is as good as away; one without room is not."""
+        reasons = {reason_of(each) if isinstance(each, Exception) else None for each in answers}
+        if len(reasons) == 1 and (reason := reasons.pop()) in STORE_REASONS - {Reason.STORE_UNAVAILABLE}:
+            self._breaker.failed(reason)
+        else:
+            self._breaker.succeeded()
+
+    def _was_busy(self, started: float) -> bool:
+        return self._lag.since(started) >= BLAME * self._patience.answer_s
 
     async def _answers(self, commands: list[tuple[Any, ...]], started: float) -> list[Any]:
         try:
@@ -123,9 +138,9 @@ class Calls(NamedTuple):
     writes: Coalesced
 
     @classmethod
-    def over(cls, reads: Redis, writes: Redis) -> Calls:
+    def over(cls, reads: Redis, writes: Redis, lag: LoopLag | None = None) -> Calls:
         """What requests use."""
-        return cls(Coalesced(reads, READS, Breaker("reads")), Coalesced(writes, WRITES, Breaker("writes")))
+        return cls(Coalesced(reads, READS, Breaker("reads"), lag), Coalesced(writes, WRITES, Breaker("writes"), lag))
 
     @classmethod
     def patient(cls, client: Redis) -> Calls:

@@ -7,11 +7,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from features.errors import StoreError
+from service.deadline import NEVER
 from service.metrics import DECISIONS
 from service.store import keys
 from service.tasks import end
 
 if TYPE_CHECKING:
+    from service.deadline import Deadline
     from service.store.coalesced import Coalesced
 
 MAX_WAITING: Final = 10_000
@@ -29,13 +31,14 @@ class DecisionLog:
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._redelivery: asyncio.Task[None] | None = None
 
-    async def append(self, partition: int, record: bytes, *, may_wait: bool = True) -> None:
-        """Put a record on the stream; ``may_wait`` False only keeps it, when the store is known to be away."""
+    async def append(self, partition: int, record: bytes, deadline: Deadline | None = NEVER) -> None:
+        """Put a record on the stream by a deadline; None only keeps it, when the store is known to be away."""
         try:
-            if may_wait:
-                await self._send(partition, record)
+            if deadline is not None:
+                async with deadline.within():
+                    await self._send(partition, record)
                 return
-        except StoreError:
+        except (StoreError, TimeoutError):
             pass  # the slate goes out all the same; the record is kept below
         self._keep(partition, record)
 
