@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from random import Random
 
 import ibis
@@ -9,10 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from features.events import DAY_US
+from features.events import DAY_US, Line, canonical
 from features.vector import vectors
-from tests.features.histories import N_DAYS, SCHEMA, START_US
+from tests.features.histories import N_DAYS, SCHEMA, START_US, state_of
 from tests.training.engines import CUSTOMERS, case_table, log_table, made_up, online
+from training.people import heads_of, learnable, resolved
 from training.relational import all_cases, state_table
 
 # What Spark, Ibis and pandas tell one another is not ours to mend.
@@ -57,3 +59,23 @@ def test_spark_gives_the_same_states_and_the_same_bytes_of_features(spark, tmp_p
     assert vectors(offline, now).tobytes() == vectors(expected, now).tobytes()
     everybody = all_cases(lines, moments[0]).to_pyarrow()
     assert everybody["customer_id"].to_pylist() == sorted(CUSTOMERS)
+
+
+def test_spark_puts_linked_identities_under_the_same_head(spark, tmp_path):
+    random = Random(11)
+    history = made_up(300, random)
+    link = {"type": "link", "occurred_at": START_US, "received_at": START_US}
+    history += [
+        Line(event_id=f"l-{one}", customer_id=one, properties=canonical({"from": other}), **link)
+        for one, other in itertools.pairwise(CUSTOMERS)
+    ]
+    pq.write_table(log_table(history), tmp_path / "log.parquet")
+    lines = spark.read_parquet(str(tmp_path / "log.parquet"))
+    heads = heads_of(lines)
+    assert heads == dict.fromkeys(CUSTOMERS, min(CUSTOMERS))
+    asked = [(min(CUSTOMERS), START_US + N_DAYS * DAY_US)]
+
+    offline = state_table(resolved(learnable(lines), heads), case_table(asked), SCHEMA)
+
+    whole = [line for line in history if line.customer_id in CUSTOMERS and line.occurred_at < asked[0][1]]
+    assert offline.state(0) == state_of(SCHEMA, whole)
