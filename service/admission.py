@@ -16,6 +16,7 @@ from service.problems import problem
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+REFUSAL: Final = problem(503, Reason.OVERLOAD, "there is more to do than can be done; please come again")
 BULK_ENDS: Final = (":batch", "/export")
 BULK_STARTS: Final = ("/v1/audiences", "/v1/stage-changes")
 READS: Final = frozenset({"GET", "HEAD"})
@@ -34,8 +35,7 @@ class Admission:
             return
         mark_arrival(scope)
         if not await self._gate.enter(traffic):
-            refusal = problem(503, Reason.OVERLOAD, "there is more to do than can be done; please come again")
-            await refusal(scope, receive, send)
+            await REFUSAL(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)

@@ -24,6 +24,9 @@ class Traffic(StrEnum):
     BULK = "bulk"  # batches, pages over many customers, exports
 
 
+PLACES: Final = {traffic: place for place, traffic in enumerate(Traffic)}
+
+
 class Room(NamedTuple):
     """How many of a class may be at work, how many may wait for it, and for how long."""
 
@@ -33,12 +36,13 @@ class Room(NamedTuple):
 
 
 ROOMS: Final[Mapping[Traffic, Room]] = {
-    Traffic.LIVE: Room(at_once=12, waiting=24, patience_s=0.06),
-    Traffic.EVENTS: Room(at_once=12, waiting=256, patience_s=0.5),
+    Traffic.LIVE: Room(at_once=4, waiting=24, patience_s=0.05),
+    Traffic.EVENTS: Room(at_once=4, waiting=256, patience_s=0.5),
     Traffic.BULK: Room(at_once=2, waiting=4, patience_s=0.25),
 }
-AT_ONCE: Final = 12
+AT_ONCE: Final = 4
 """Of all classes together, in one worker."""
+SMOOTHING: Final = 0.1
 
 
 class Gate:
@@ -48,15 +52,16 @@ class Gate:
         self._rooms, self._at_once = rooms, at_once
         self._n = dict.fromkeys(Traffic, 0)
         self._queues: dict[Traffic, deque[asyncio.Future[bool]]] = {each: deque() for each in Traffic}
+        self._pace_s, self._left_at = 0.0, 0.0
 
     async def enter(self, traffic: Traffic) -> bool:
-        """Wait for a turn; False when there is none, at once where the queue is full."""
+        """Wait for a turn; False when there is none, at once where the wait would be too long."""
         if self._has_room(traffic) and not self._queues[traffic]:
             self._let_in(traffic)
             ADMITTED.labels(traffic, "at_once").inc()
             return True
         queue = self._queues[traffic]
-        if len(queue) >= self._rooms[traffic].waiting:
+        if len(queue) >= self._rooms[traffic].waiting or self._expected_s(traffic) > self._rooms[traffic].patience_s:
             ADMITTED.labels(traffic, "refused").inc()
             return False
         return await self._wait(traffic, queue)
@@ -65,7 +70,19 @@ class Gate:
         """Give a turn back; it goes to the first who may have it."""
         self._n[traffic] -= 1
         UNDER_WAY.labels(traffic).dec()
+        self._note_pace(asyncio.get_running_loop().time())
         self._hand_over()
+
+    def _note_pace(self, now: float) -> None:
+        """The mean time from one turn given back to the next, while others wait for it."""
+        if any(self._queues.values()):
+            self._pace_s += SMOOTHING * (now - self._left_at - self._pace_s)
+        self._left_at = now
+
+    def _expected_s(self, traffic: Traffic) -> float:
+        """Wait of one who comes now: behind all of the same class and of those before it."""
+        before = sum(len(self._queues[each]) for each in Traffic if PLACES[each] <= PLACES[traffic])
+        return before * self._pace_s
 
     async def _wait(self, traffic: Traffic, queue: deque[asyncio.Future[bool]]) -> bool:
         loop = asyncio.get_running_loop()
