@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from service.deadline import mark_arrival
-from service.gate import Gate, Traffic
+from service.gate import Traffic
 from service.ladder import Reason
 from service.problems import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from service.gate import Gate
 
 REFUSAL: Final = problem(503, Reason.OVERLOAD, "there is more to do than can be done; please come again")
 BULK_ENDS: Final = (":batch", "/export")
@@ -25,8 +27,8 @@ READS: Final = frozenset({"GET", "HEAD"})
 class Admission:
     """Lets requests in by class, refuses with 503 and ``Retry-After`` what would only wait."""
 
-    def __init__(self, app: ASGIApp, gate: Gate | None = None) -> None:
-        self._app, self._gate = app, gate or Gate()
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app, self._gate = app, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         traffic = class_of(scope["method"], scope["path"]) if scope["type"] == "http" else None

@@ -78,7 +78,8 @@ class Recommend:
         """The answer for one customer who waits for it."""
         with self.live:
             given = await self.given(customer_id, options, deadline)
-            decided = self.decide(customer_id, options, given)
+            async with self.live.turn():
+                decided = self.decide(customer_id, options, self._in_time(given, deadline))
             if not options.dry_run:
                 await self.leave_record(decided, deadline)
         return decided.answer
@@ -114,9 +115,13 @@ class Recommend:
             return self._below(where, options, error.reason)
         except TimeoutError:
             return self._below(where, options, Reason.DEADLINE)
-        if not self._floors.fits(deadline, Step.DECIDE):
-            return Given(self._customers.empty, self._degraded(Reason.DEADLINE))
         return Given(state, self._degraded(None, is_fresh=True))
+
+    def _in_time(self, given: Given, deadline: Deadline) -> Given:
+        """What there is still time to decide on: a popular slate takes next to none."""
+        if self._floors.fits(deadline, Step.DECIDE):
+            return given
+        return Given(self._customers.empty, self._degraded(Reason.DEADLINE))
 
     def _below(self, where: CustomerKeys, options: SlateOptions, reason: str) -> Given:
         """What is left without the store: what this worker saw last, else what the request carries, else nothing."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import msgspec
 import uvloop
@@ -78,27 +80,32 @@ def post(path: str, body: bytes, headers: str = "") -> bytes:
 
 def run(job: Job) -> dict[str, Answers]:
     """Run a job; answers by stream, in the order of the schedule."""
-    with start(job) as process:
-        return finish(process, job)
+    return finish(start(job), job)
 
 
-def start(job: Job) -> subprocess.Popen[bytes]:
+class Run(NamedTuple):
+    """A job under way."""
+
+    process: subprocess.Popen[bytes]
+    found: IO[bytes]
+
+
+def start(job: Job) -> Run:
     """Begin a job and go on, to do something to the service meanwhile."""
     command = [sys.executable, "-m", "tests.reliability.load"]
     root = Path(__file__).parents[2]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root)
-    assert process.stdin
-    process.stdin.write(msgspec.msgpack.encode(job))
-    process.stdin.close()
-    process.stdin = None
-    return process
+    asked, found = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - they live as long as the run
+    asked.write(msgspec.msgpack.encode(job))
+    asked.seek(0)
+    return Run(subprocess.Popen(command, stdin=asked, stdout=found, cwd=root), found)
 
 
-def finish(process: subprocess.Popen[bytes], job: Job) -> dict[str, Answers]:
+def finish(run: Run, job: Job) -> dict[str, Answers]:
+    """Wait for the end of a job; answers by stream, in the order of the schedule."""
     longest = max(stream.after + stream.seconds for stream in job.streams)
-    out, _ = process.communicate(timeout=longest + PATIENCE_S + 30)
-    assert process.returncode == 0
-    found = msgspec.msgpack.decode(out, type=dict[str, list[Answer]])
+    assert run.process.wait(longest + PATIENCE_S + 30) == 0
+    run.found.seek(0)
+    found = msgspec.msgpack.decode(run.found.read(), type=dict[str, list[Answer]])
     return {name: Answers(answers) for name, answers in found.items()}
 
 
