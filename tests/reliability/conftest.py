@@ -43,7 +43,7 @@ class Size(NamedTuple):
     """Times are multiplied by it: the short set shares its machine with whatever else is tested."""
 
 
-SHORT = Size(is_full=False, fault_s=1.5, load_s=3.0, writers=40, rounds=2, rate=40.0, slack=2.0)
+SHORT = Size(is_full=False, fault_s=2.0, load_s=3.0, writers=40, rounds=2, rate=40.0, slack=3.0)
 FULL = Size(is_full=True, fault_s=10.0, load_s=20.0, writers=200, rounds=20, rate=100.0, slack=1.0)
 
 
@@ -75,13 +75,14 @@ def size() -> Size:
     return FULL if IS_FULL else SHORT
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    publish(tmp_path)
-    return tmp_path
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("home")
+    publish(made)
+    return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def redis_server(home: Path) -> Iterator[RedisServer]:
     server = RedisServer(home)
     server.start()

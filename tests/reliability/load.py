@@ -97,15 +97,17 @@ def start(job: Job) -> Run:
     asked, found = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - they live as long as the run
     asked.write(msgspec.msgpack.encode(job))
     asked.seek(0)
-    return Run(subprocess.Popen(command, stdin=asked, stdout=found, cwd=root), found)
+    with asked:
+        return Run(subprocess.Popen(command, stdin=asked, stdout=found, cwd=root), found)
 
 
 def finish(run: Run, job: Job) -> dict[str, Answers]:
     """Wait for the end of a job; answers by stream, in the order of the schedule."""
     longest = max(stream.after + stream.seconds for stream in job.streams)
     assert run.process.wait(longest + PATIENCE_S + 30) == 0
-    run.found.seek(0)
-    found = msgspec.msgpack.decode(run.found.read(), type=dict[str, list[Answer]])
+    with run.found as file:
+        file.seek(0)
+        found = msgspec.msgpack.decode(file.read(), type=dict[str, list[Answer]])
     return {name: Answers(answers) for name, answers in found.items()}
 
 

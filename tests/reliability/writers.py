@@ -45,6 +45,9 @@ class Writers:
             turn += 1
             if status != 202:
                 await asyncio.sleep(PAUSE_S)
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
+            await asyncio.sleep(0)
 
 
 def stored_ids(client: redis.Redis, prefix: str) -> list[str]:
