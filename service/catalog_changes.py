@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from service.store.items import ItemStore
 
 RETRY_S: Final = 0.5
+NONSENSE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What an answer of another form than was asked for leads to: a store's bytes are input like any other."""
 log = structlog.get_logger()
 
 
@@ -79,9 +81,9 @@ async def follow_catalog(store: ItemStore, serving: Serving) -> None:
             while True:
                 items, place = await store.since(place)
                 apply(serving, items)
-        except StoreError as error:
+        except (StoreError, *NONSENSE) as error:
             if not was_away:
-                log.warning("catalog_changes_unheard", code=error.code)
+                log.warning("catalog_changes_unheard", error=type(error).__name__)
             was_away = True
             await asyncio.sleep(RETRY_S)
 

@@ -115,6 +115,8 @@ class Recommend:
             return self._below(where, options, error.reason)
         except TimeoutError:
             return self._below(where, options, Reason.DEADLINE)
+        except (TypeError, ValueError):  # an answer of another form than was asked for
+            return self._below(where, options, Reason.STORE_UNAVAILABLE)
         return Given(state, self._degraded(None, is_fresh=True))
 
     def _in_time(self, given: Given, deadline: Deadline) -> Given:

@@ -51,7 +51,8 @@ class Scripted:
             while command := await self._command(reader):
                 name = command[0].decode().upper()
                 self.asked[name] = self.asked.get(name, 0) + 1
-                writer.write({"HELLO": HELLO, "CLIENT": OK}.get(name, self.reply))
+                well = {"HELLO": HELLO, "CLIENT": OK} | ({} if self.reply.startswith(b"-") else {"PING": b"+PONG\r\n"})
+                writer.write(well.get(name, self.reply))
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             return
