@@ -150,11 +150,9 @@ def test_a_loop_that_is_held_up_is_told_of():
         time.sleep(0.08)  # noqa: ASYNC251 - this is the fault
         seen = lag.since(started)
         watching.cancel()
-        return seen, lag.since(time.monotonic() + 1)
+        return seen
 
-    seen, later = asyncio.run(body())
-    assert seen >= 0.05
-    assert later <= seen
+    assert asyncio.run(body()) >= 0.05
 
 
 ROOM = {traffic: Room(2, 1, 0.05, 1.0) for traffic in Traffic} | {Traffic.LIVE: Room(2, 0, 0.0, 1.0)}
