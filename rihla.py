@@ -41,6 +41,7 @@ say = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 complain = Console(stderr=True, highlight=False)
 
 DataDir = Annotated[Path, typer.Argument(help="Data directory, as `rihla import` or `rihla simulate` writes it.")]
+Home = Annotated[Path | None, typer.Argument(help="Data directory. Default: the one of RIHLA_HOME.")]
 Moment = Annotated[str | None, typer.Option(help="RFC 3339 time, date (UTC) or epoch number.")]
 
 
@@ -287,6 +288,94 @@ def serve() -> None:
 
 
 @app.command()
+def clean(directory: Home = None) -> None:
+    """Rewrite the files of the log that hold erased customers, merge small ones, drop decisions that are too old.
+
+    The running service does the same at its own pace; this does it now.
+
+    Example: `rihla clean`
+    """
+    import asyncio
+
+    from service.cleaner import clean_once
+    from service.embedded import store_of
+
+    with _clear_errors():
+        settings = store_of(load_settings())
+        done = asyncio.run(clean_once(settings, directory or settings.home / "data"))
+    if done is None:
+        say.print("somebody else cleans this directory")
+    else:
+        say.print(
+            f"{done.rows:,} lines of erased customers removed, {done.merged:,} files merged, "
+            f"{done.days:,} days of decisions dropped"
+        )
+
+
+@app.command()
+def rebuild(directory: Home = None) -> None:
+    """Make the online states again from the log, late events among them; the service may go on meanwhile.
+
+    Example: `rihla rebuild`
+    """
+    import asyncio
+
+    from features.journey import Journey
+    from service.embedded import store_of
+    from service.rebuild import rebuild as run
+    from training.rebuild import pasts
+
+    with _clear_errors():
+        settings = store_of(load_settings())
+        data, schema = directory or settings.home / "data", Journey.load(settings.journey).schema
+        made = asyncio.run(run(settings, data, lambda since: pasts(data, schema, since)))
+    say.print(f"{made.identities:,} identities in the log, {made.written:,} records written")
+
+
+@app.command()
+def compact(directory: Home = None, as_of: Moment = None) -> None:
+    """Make one base state a customer of events that are too old to be kept, and remove those. To be run every day.
+
+    Example: `rihla compact`
+    """
+    import time
+
+    from features.journey import Journey
+    from training.compact import Keep
+    from training.compact import compact as run
+
+    with _clear_errors():
+        settings = load_settings()
+        keep = Keep(settings.keep_events_days, settings.state_ttl_days)
+        now = _moment(as_of, "--as-of") or time.time_ns() // 1_000
+        schema = Journey.load(settings.journey).schema
+        done = run(directory or settings.home / "data", schema, keep, now)
+    say.print(f"events from {done.day} on; {done.identities:,} base states written, {done.days:,} days removed")
+
+
+@app.command()
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object a finding.")] = False) -> None:
+    """Look at everything a running installation stands on, and say what to do; exit code 1 where something is broken.
+
+    Example: `rihla doctor`
+    """
+    import msgspec
+
+    from service.checkup import Health
+    from service.doctor import examine
+    from service.embedded import store_of
+
+    with _clear_errors():
+        settings = store_of(load_settings())
+        settings.home.mkdir(parents=True, exist_ok=True)
+        findings = examine(settings, lambda: _registry_in_words(settings))
+    for finding in findings:
+        text = msgspec.json.encode(finding._asdict()).decode() if as_json else str(finding)
+        say.print(text, markup=False, soft_wrap=True)
+    raise typer.Exit(int(any(finding.health == Health.BROKEN for finding in findings)))
+
+
+@app.command()
 def models() -> None:
     """List the registered versions.
 
@@ -387,6 +476,18 @@ def _registry(settings: Settings) -> Registry:
     from training.registry import Registry
 
     return Registry(settings.home, settings.model_name)
+
+
+def _registry_in_words(settings: Settings) -> str:
+    """How many versions there are, and which one the service follows.
+
+    Raises
+    ------
+    RegistryUnavailable
+    """
+    versions = _registry(settings).versions()
+    served = [version.version for version in versions if settings.model_alias in version.aliases]
+    return f"{len(versions)} versions, {settings.model_alias} is {served[0] if served else 'none of them'}"
 
 
 def _secret(settings: Settings) -> bytes | None:

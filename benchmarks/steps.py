@@ -12,16 +12,26 @@ import numpy as np
 from benchmarks.budgets import Row, Step, top
 from benchmarks.slates import patient_customers
 from features.settings import load_settings
+from recommender.allowance import allowance_of
 from recommender.blend import N_CANDIDATES, pool_of
+from recommender.caps import Caps
 from recommender.compose import mixed
+from recommender.exposure_codec import pack_exposure, unpack_exposure
 from recommender.overlay import NO_OVERLAY
 from recommender.query import query_of
 from recommender.rules import Rules, held_back
-from service.answers import Degraded, Level, encode
+from service.answers import Consented, encode
 from service.bootstrap import assemble
+from service.deadline import Floors
+from service.deciding import Deciding, request_of
+from service.grounds import Given
+from service.ladder import Degraded, Level
 from service.logs import configure_logs
 from service.models import SlateOptions
-from service.recommend import Given, request_of
+from service.offers import Offers
+from service.reserving import reservation_of
+from service.store.exposures import exposure_of
+from service.store.reservations import Reservations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,25 +139,35 @@ def around(shop: Shop, redis_url: str) -> list[Step]:
 async def _around(shop: Shop, program: Program) -> list[Step]:
     await program.serving.look()
     customers, codec = patient_customers(program), program.customers.codec
+    floors, caps = Floors(), Caps()
+    deciding = Deciding(program.serving, customers.empty, lambda: shop.now, floors, caps=caps, slate_ttl_s=1_800)
+    reservations, offers = Reservations(program.calls), Offers(program.serving)
     request, engine = request_of(OPTIONS), program.serving.engine
-    full = Degraded(Level.FULL, None)
-    given = [Given(await customers.read(customers.keys_of(name), name), full) for name in shop.customer_ids]
+    full, consented = Degraded(Level.FULL, None), Consented(personalised=True, channel=True)
+    known = [await customers.read(name) for name in shop.customer_ids]
+    given = [Given(one.state, full, consented, one) for one in known]
     pairs = _pairs(shop.customer_ids, given)
-    read_us = await _mean_us(lambda p: customers.read(customers.keys_of(p), p), shop.customer_ids)
-    packed = [codec.pack(one.state) for one in given]
-    decode_us = mean_us(codec.unpack, packed)
-    decided_us = mean_us(lambda p: program.recommend.decide(p[0], OPTIONS, p[1]), pairs)
+    read_us = await _mean_us(customers.read, shop.customer_ids)
+    decode_us = mean_us(codec.unpack, [codec.pack(one.state) for one in given])
+    decided = [deciding.slate(name, request, one, "short") for name, one in pairs]
+    decided_us = mean_us(lambda p: deciding.slate(p[0], request, p[1], "short"), pairs)
     engine_us = mean_us(lambda one: engine.decide(one.state, request, shop.now), given)
-    decided = [program.recommend.decide(customer_id, OPTIONS, one) for customer_id, one in pairs]
-    record_us = await _mean_us(program.recommend.leave_record, decided)
+    answers = [offers.plain(one, "short") for one in decided]
+    slates = _pairs([one.head for one in known], [reservation_of(one, deciding.record(one)) for one in decided])
+    reserve_us = await _mean_us(lambda pair: reservations.reserve(*pair), slates)
+    shown = [exposure_of(await customers.read(name)) for name in shop.customer_ids]
     await program.decisions.aclose()
     await program.clients.aclose()
     return [
-        Step("read (one round trip, alone)", read_us - decode_us),
-        Step("decode", decode_us),
-        Step("answer and record, as values", max(0.0, decided_us - engine_us)),
-        Step("encode", mean_us(lambda one: encode(one.answer), decided)),
-        Step("record (one round trip, alone)", record_us),
+        Step("read (one round trip, alone)", read_us),
+        Step("decode the state", decode_us),
+        Step("decode a memory of one slate", mean_us(unpack_exposure, [pack_exposure(one) for one in shown])),
+        Step("caps and fading", mean_us(lambda one: allowance_of(one, caps, "web", shop.now), shown)),
+        Step("items as values", max(0.0, decided_us - engine_us)),
+        Step("decision record", mean_us(deciding.record, decided)),
+        Step("answer as values", mean_us(lambda one: offers.plain(one, "short"), decided)),
+        Step("encode", mean_us(encode, answers)),
+        Step("reserve (one round trip, alone)", reserve_us),
     ]
 
 

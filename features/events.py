@@ -25,6 +25,8 @@ LATE_AFTER_US: Final = DAY_US
 MAX_SKEW_US: Final = 5 * 60 * 1_000_000
 MAX_LINES: Final = 500
 MAX_PROPERTIES_BYTES: Final = 8_192
+ANONYMOUS: Final = "anon:"
+"""How the id of a visitor begins whom nobody knows by name."""
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
@@ -93,6 +95,9 @@ class Consent(IntFlag):
     SMS = 8
     PUSH = 16
 
+
+ASKED_OF: Final = Consent.KNOWN | Consent.PERSONALISATION
+"""Bits that say whether what happened may be learned from: not where they are ``KNOWN`` alone."""
 
 TRUST_LEVELS: Final = {"low": 0, "normal": 1, "high": 2}
 
@@ -222,6 +227,11 @@ class Line(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     @property
     def day(self) -> int:
         return self.occurred_at // DAY_US
+
+    @property
+    def counts(self) -> bool:
+        """Whether the line may enter a state or a model: it came in time, and nobody refused personalisation."""
+        return not self.late and self.consent & ASKED_OF != Consent.KNOWN
 
 
 def type_of(name: str) -> str | None:

@@ -5,10 +5,12 @@ The online program and the importers read events through here, so that both admi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from features.consent import PURPOSES
 from features.errors import InvalidEvent
 from features.events import (
+    ANONYMOUS,
     MAX_LINES,
     MAX_SKEW_US,
     WITH_ITEM,
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     CategoryOf = Callable[[str], str | None]
 
-ANONYMOUS: Final = "anon:"
 IDENTIFY_TRAITS: Final = frozenset(
     {"locale", "segment", "country", "timezone", "loyalty_tier", "interests", "anonymous_id"}
 )
@@ -56,13 +57,11 @@ EVENT_FIELDS: Final = frozenset(
     }
 )
 LINE_FIELDS: Final = frozenset({"item_id", "quantity", "price", "amount", "category"})
-PURPOSES: Final = {
-    "personalisation": Consent.PERSONALISATION,
-    "email": Consent.EMAIL,
-    "sms": Consent.SMS,
-    "push": Consent.PUSH,
-}
 
+LINKING: Final = frozenset({EventType.LINK, EventType.UNLINK})
+"""Types that are about two identities."""
+
+_PURPOSES = frozenset(PURPOSES)
 _CHANNELS = frozenset(channel.value for channel in Channel)
 _NO_ITEM: Final[tuple[dict[str, Any], ...]] = ({},)
 
@@ -128,7 +127,7 @@ def lines_of(
         "trust": trust,
         "late": is_late(occurred_at, received_at),
         "source": source,
-        "properties": _properties(event, event_type, other_id),
+        "properties": _properties(event, event_type, _Subject(customer_id, other_id, allow_contact_ids)),
     }
     return tuple(Line(line_no=line_no, **shared, **line) for line_no, line in enumerate(lines))
 
@@ -159,6 +158,8 @@ def consent_bits(value: object) -> int:
 def properties_of(event_type: str, properties: Mapping[str, object], other_id: str | None) -> str:
     """Properties as the log keeps them: canonical, of ``identify`` only what may be declared.
 
+    A ``link`` or ``unlink`` names the other identity as ``from``: the one given there, else the visitor's id.
+
     Parameters
     ----------
     other_id : str, optional
@@ -169,11 +170,19 @@ def properties_of(event_type: str, properties: Mapping[str, object], other_id: s
     InvalidEvent
         See :func:`features.events.canonical`.
     """
+    if event_type in LINKING:
+        return canonical({**properties, "from": _linked_id(properties, other_id)})
     if event_type == EventType.IDENTIFY:
         properties = {name: value for name, value in properties.items() if name in IDENTIFY_TRAITS}
     if other_id is not None:
         properties = {**properties, "anonymous_id": other_id}
     return canonical(properties) if properties else "{}"
+
+
+def _linked_id(properties: Mapping[str, object], other_id: str | None) -> str:
+    if (given := properties.get("from", other_id)) is None:
+        raise InvalidEvent("expected the other identity here, or as anonymous_id", pointer="/properties/from")
+    return check_id(given, pointer="/properties/from")
 
 
 def channel_of(value: object, event: Fields) -> str:
@@ -275,8 +284,37 @@ def _amount(fields: Fields, quantity: int | None, currency: str | None) -> int |
     return None if price is None else fields.read("price", lambda _: minor_units(price * (quantity or 1), currency))
 
 
-def _properties(event: Fields, event_type: str, other_id: str | None) -> str:
-    properties = event.raw("properties")
-    if properties is not None and not isinstance(properties, dict):
+class _Subject(NamedTuple):
+    """Whose event it is, the anonymous id beside a known one, and whether ids may be contact details."""
+
+    customer_id: str | None
+    other_id: str | None
+    allow_contact: bool
+
+
+def _properties(event: Fields, event_type: str, subject: _Subject) -> str:
+    properties = event.raw("properties") if event.has("properties") else {}
+    if not isinstance(properties, dict):
         raise event.wrong("properties", f"expected an object, got {type(properties).__name__}")
-    return properties_of(event_type, properties or {}, other_id)
+    if event_type in LINKING:
+        other = _linked_id(properties, subject.other_id)
+        check_id(other, pointer="/properties/from", allow_contact=subject.allow_contact)
+        if subject.customer_id in {None, other}:
+            raise InvalidEvent("expected two different identities", pointer="/properties/from")
+    if event_type == EventType.CONSENT:
+        properties = {**_agreed(properties, event.raw("consent") or {}), **properties}
+    return properties_of(event_type, properties, subject.other_id)
+
+
+def _agreed(properties: Mapping[str, object], stated: Mapping[str, object]) -> dict[str, bool]:
+    """The purposes that a ``consent`` event changes: those that its properties name, else those that it states."""
+    told = Fields(
+        {name: properties[name] for name in PURPOSES if name in properties} or stated,
+        _PURPOSES,
+        InvalidEvent,
+        ("properties",),
+    )
+    changes = {name: given for name in PURPOSES if (given := told.flag(name)) is not None}
+    if not changes:
+        raise InvalidEvent(f"expected at least one of {', '.join(PURPOSES)}", pointer="/properties")
+    return changes

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from features.consent import Defaults
 from features.errors import InputError
 
 PEPPER_BYTES = 32
@@ -64,6 +65,16 @@ class Settings(BaseSettings):
     state_ttl_days: Annotated[
         int, Field(ge=1, le=3650, description="A customer's state is kept this long after the last event, days.")
     ] = 400
+    keep_events_days: Annotated[
+        int, Field(ge=2, le=3650, description="Events stay in the log this long, then only as one state a customer.")
+    ] = 400
+    keep_decisions_days: Annotated[
+        int, Field(ge=2, le=3650, description="Decision records stay in the log this long.")
+    ] = 180
+    clean_every_s: Annotated[
+        float,
+        Field(ge=0.1, le=86_400, description="How often the log is looked after: erasure, merging, what is too old."),
+    ] = 60.0
     slate_ttl_s: Annotated[
         int, Field(ge=10, le=604_800, description="How long a slate may be shown (expires_at), seconds.")
     ] = 1800
@@ -71,12 +82,37 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="Items (JSON) to show while no bundle was ever opened; empty takes the last popular ones."),
     ] = None
+    caps: Annotated[
+        str,
+        Field(
+            max_length=1000,
+            description="How often something may be shown: `item[.CHANNEL]`, `kind.KIND` or `channel.CHANNEL` "
+            "`=N/WINDOW`, separated by commas; a window is like `30m`, `12h`, `7d`.",
+        ),
+    ] = "item=10/7d, item.email=2/7d, kind.action=24/1d, channel.email=60/1d"
+    default_consent_personalisation: Annotated[
+        bool, Field(description="Use what is known of a customer who has not said whether they agree to it.")
+    ] = True
+    default_consent_email: Annotated[
+        bool, Field(description="Offer slates for e-mail to a customer who has not said whether they want any.")
+    ] = True
+    default_consent_sms: Annotated[
+        bool, Field(description="What is told of a customer who has not said whether they want text messages.")
+    ] = True
+    default_consent_push: Annotated[
+        bool, Field(description="What is told of a customer who has not said whether they want push messages.")
+    ] = True
     allow_contact_ids: Annotated[
         bool, Field(description="Accept customer ids that look like e-mail addresses or phone numbers.")
     ] = False
     log_level: Annotated[
         str, Field(pattern=r"^(debug|info|warning|error)$", description="Least severe log line that is written.")
     ] = "info"
+
+    @property
+    def tombstone_days(self) -> int:
+        """How long the time of an erasure is remembered online: longer than state and log, whatever comes late."""
+        return max(self.keep_events_days, self.state_ttl_days * 11 // 10) + 2
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -94,6 +130,11 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors()[0]
         name = f"RIHLA_{str(first['loc'][0]).upper()}"
         raise InputError(f"{name}: {first['msg']}", pointer=f"/{first['loc'][0]}") from None
+
+
+def consent_defaults(settings: Settings) -> Defaults:
+    """What holds for a customer who has not said."""
+    return Defaults(*(getattr(settings, f"default_consent_{purpose}") for purpose in Defaults._fields))
 
 
 def pepper_of(settings: Settings) -> bytes:

@@ -86,8 +86,8 @@ class Schema:
         return self.State()
 
     def signals_of(self, line: Line) -> frozenset[str]:
-        """Names of the signals that a line belongs to; none when it is late (see design: lateness)."""
-        if line.late:
+        """Names of the signals that a line belongs to; none when it may not count."""
+        if not line.counts:
             return frozenset()
         names = {name for name, needles in self._by_type.get(line.type, ()) if _has_all(needles, line.properties)}
         if "touch" in names and line.channel in CHANNELS:

@@ -49,3 +49,15 @@ def mixed(score: NDArray[np.floating], item_idx: IntVector, kind: IntVector, sta
         chosen.append(queues[behind].pop())
         taken[behind] += 1
     return np.array(chosen, np.int32)
+
+
+def within_room(order: IntVector, kind: IntVector, room: Mapping[str, int], limit: int) -> IntVector:
+    """The first ``limit`` of some ordered candidates with at most ``room`` of each kind that it names."""
+    left = {KINDS.index(name): n for name, n in room.items()}
+    chosen: list[int] = []
+    for place in order.tolist():
+        of_kind = int(kind[place])
+        if left.get(of_kind, limit) > 0 and len(chosen) < limit:
+            chosen.append(place)
+            left[of_kind] = left.get(of_kind, limit) - 1
+    return np.array(chosen, np.int32)

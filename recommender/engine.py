@@ -12,7 +12,7 @@ from features.journey import Journey
 from recommender.blend import Blend, Pool, context_of, pool_of
 from recommender.bundle import open_bundle
 from recommender.candidates import Facts, feature_names
-from recommender.compose import in_order, mixed
+from recommender.compose import in_order, mixed, within_room
 from recommender.golden import check_golden
 from recommender.items import KINDS, Items
 from recommender.moves import Moves
@@ -23,7 +23,7 @@ from recommender.ranking import Ranks
 from recommender.retrievers import RETRIEVERS
 from recommender.rules import Rules, held_back
 from recommender.scale import Scale
-from recommender.slate import Slate, SlateItem, SlateRequest, Suppressed, reasons_of, source_of
+from recommender.slate import Faded, Slate, SlateItem, SlateRequest, Suppressed, reasons_of, source_of
 from recommender.soundness import check_indices, check_trees
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.journey import Standing
+    from recommender.allowance import Allowance
     from recommender.contract import ArraySpec, FloatMatrix, IntVector, Query, Retriever
     from recommender.ranking import Ranking
 
@@ -62,6 +63,8 @@ class Model:
     digest: str
     until: int
     content_digest: str = ""
+    log_read_at: int = 0
+    """When training began to read the log, microseconds: who was erased before is in no row of the model."""
 
 
 class Engine:
@@ -135,6 +138,7 @@ class Engine:
             bundle.manifest.digest,
             bundle.manifest.until,
             bundle.manifest.content_digest,
+            _log_read_at(documents["facts"]),
         )
         check_indices(bundle.arrays, len(bundle.arrays["items.item_key"]))
         blend, journey = _decisions(documents)
@@ -173,7 +177,15 @@ class Engine:
         pool = pool_of(self.retrievers, query, len(self.items))
         return pool, context_of(standing.stage, live=is_live(state, now))
 
-    def decide(self, state: Any, request: SlateRequest, now: int, *, overlay: CatalogOverlay = NO_OVERLAY) -> Slate:
+    def decide(
+        self,
+        state: Any,
+        request: SlateRequest,
+        now: int,
+        *,
+        overlay: CatalogOverlay = NO_OVERLAY,
+        allowance: Allowance | None = None,
+    ) -> Slate:
         """The slate of one customer at one moment.
 
         Parameters
@@ -182,6 +194,8 @@ class Engine:
             Of ``journey.schema``; the empty state for a customer of whom nothing is known.
         now : int
             Microseconds.
+        allowance : Allowance, optional
+            What the memory of earlier slates leaves to this one; None where nothing was shown.
 
         Notes
         -----
@@ -189,24 +203,35 @@ class Engine:
         """
         standing, live = self.journey.stage_of(state, now), is_live(state, now)
         query = query_of(state, request, self.items, now, standing.stage)
-        ranking = self._ranks.rank(query, standing, live=live)
+        ranking = self._ranked(query, standing, allowance, live=live)
         held: dict[int, str] = {}
+        limit = request.limit if allowance is None else allowance.limit(request.limit)
         for _ in range(MAX_ROUNDS if request.apply_rules else 0):
+            if allowance is not None:
+                held |= allowance.held(ranking.item_idx, self.items, request.channel)
             held |= held_back(query, ranking.item_idx, request, self.items, overlay, self._rules)
-            if not held or len(ranking.item_idx) - np.isin(ranking.item_idx, list(held)).sum() >= request.limit:
+            if not held or len(ranking.item_idx) - np.isin(ranking.item_idx, list(held)).sum() >= limit:
                 break
             query = self._without(query, ranking.item_idx, held)
-            ranking = self._ranks.rank(query, standing, live=live)
+            ranking = self._ranked(query, standing, allowance, live=live)
         held |= dict.fromkeys(ranking.item_idx[~np.isfinite(ranking.score)].tolist(), "no_score")
         is_free = np.ones(len(ranking.item_idx), np.bool_)
         if held:
             is_free = ~np.isin(ranking.item_idx, np.fromiter(held, np.int32, len(held)))
         free = np.flatnonzero(is_free)
-        chosen = free[self._ordered(ranking.item_idx[free], ranking.score[free], request, standing)]
+        chosen = free[self._ordered(ranking.item_idx[free], ranking.score[free], request, standing, allowance)]
         items = tuple(self._items(ranking, chosen, overlay))
         strategy = self._strategy(query, ranking.parts[chosen])
         moves = self.moves.of(state, standing, now) if request.with_moves else ()
-        return Slate(items, self._suppressed(held), standing, strategy, len(ranking.item_idx), moves)
+        return Slate(
+            items,
+            self._suppressed(held),
+            standing,
+            strategy,
+            len(ranking.item_idx),
+            moves,
+            () if ranking.faded is None else self._faded(ranking.item_idx, ranking.faded),
+        )
 
     def related(self, item_idx: int, n: int, kinds: tuple[str, ...] = KINDS) -> Slate:
         """What goes with one item, whoever looks at it."""
@@ -221,13 +246,28 @@ class Engine:
         allowed[list(held)] = False
         return replace(query, is_allowed=allowed if query.is_allowed is None else allowed & query.is_allowed)
 
+    def _ranked(self, query: Query, standing: Standing, allowance: Allowance | None, *, live: bool) -> Ranking:
+        ranking = self._ranks.rank(query, standing, live=live)
+        return ranking if allowance is None else self._ranks.fade(ranking, allowance)
+
     def _ordered(
-        self, item_idx: IntVector, score: NDArray[np.floating], request: SlateRequest, standing: Standing
+        self,
+        item_idx: IntVector,
+        score: NDArray[np.floating],
+        request: SlateRequest,
+        standing: Standing,
+        allowance: Allowance | None,
     ) -> NDArray[np.integer]:
         kind = self.items.kind[item_idx].astype(np.int32)
+        is_bound = allowance is not None and request.apply_rules
+        n = len(score) if is_bound else request.limit
         if not request.apply_rules or len(np.unique(kind)) < len(KINDS[:2]):
-            return in_order(score, item_idx, request.limit)
-        return mixed(score, item_idx, kind, standing.stage, request.limit)
+            order = in_order(score, item_idx, n)
+        else:
+            order = mixed(score, item_idx, kind, standing.stage, n)
+        if allowance is None or not is_bound:
+            return order
+        return within_room(order, kind, allowance.room, allowance.limit(request.limit))
 
     def _items(self, ranking: Ranking, chosen: IntVector, overlay: CatalogOverlay) -> Iterator[SlateItem]:
         """Slots of some rows of a ranking, best first."""
@@ -258,6 +298,11 @@ class Engine:
             return "popular"
         return "personal" if len(query.touch_idx) or len(query.bought_idx) else "related"
 
+    def _faded(self, item_idx: IntVector, faded: NDArray[np.float64]) -> tuple[Faded, ...]:
+        """What lost most because it was shown before."""
+        most = np.argsort(-faded, kind="stable")[: min(MAX_SUPPRESSED, int((faded > 0).sum()))]
+        return tuple(Faded(self.items.item_id(int(item_idx[row])), -float(faded[row])) for row in most)
+
     def _suppressed(self, held: Mapping[int, str]) -> tuple[Suppressed, ...]:
         return tuple(Suppressed(self.items.item_id(row), why) for row, why in sorted(held.items())[:MAX_SUPPRESSED])
 
@@ -268,6 +313,11 @@ def _decisions(documents: Mapping[str, Any]) -> tuple[Blend, Journey]:
         return Blend.of_document(documents["blend"]), Journey.of_document(documents["journey"])
     except (InputError, LookupError, TypeError, ValueError) as error:
         raise BundleCorrupt(f"blend.json, journey.json: expected weights and a journey definition ({error}).") from None
+
+
+def _log_read_at(facts: Mapping[str, Any]) -> int:
+    found = facts.get("log_read_at", 0)
+    return found if isinstance(found, int) else 0
 
 
 def sources_of(arrays: Collection[str]) -> tuple[str, ...]:

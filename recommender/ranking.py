@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.journey import Standing
+    from recommender.allowance import Allowance
     from recommender.blend import Blend
     from recommender.contract import FloatMatrix, FloatVector, IntVector, Query, Retriever
     from recommender.items import Items
@@ -28,7 +29,8 @@ class Ranking(NamedTuple):
 
     ``item_idx`` int32, shape (m,), ascending; ``score`` float64 and ``blend`` float32, shape (m,); ``parts`` float32,
     shape (m, n_sources), each source's part in the blend; ``rows`` float32, shape (m, n_features), or None
-    where the blend serves; ``intercept`` and ``slope`` float32, shape (m,), of the scale.
+    where the blend serves; ``intercept`` and ``slope`` float32, shape (m,), of the scale. ``faded`` float64, shape
+    (m,), is what the score has lost already because the item was shown before, None where nothing was.
     """
 
     item_idx: IntVector
@@ -38,6 +40,7 @@ class Ranking(NamedTuple):
     rows: FloatMatrix | None
     intercept: FloatVector
     slope: FloatVector
+    faded: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,32 @@ class Ranks:
         scaled: NDArray[np.float64] = np.asarray(intercept + slope * raw.astype(np.float64), np.float64)
         return Ranking(pool.item_idx, scaled, score, parts, rows, intercept, slope)
 
+    def fade(self, ranking: Ranking, allowance: Allowance) -> Ranking:
+        """A ranking in which what was shown without a reaction is worth less.
+
+        Log-odds are lost where scores are such; where they are only positive, the same share of them.
+        """
+        lost = allowance.lost(self.items.item_key[ranking.item_idx])
+        if ranking.rows is None and not self.scale.is_calibrated:
+            lost = ranking.score * -np.expm1(-lost)
+        return ranking._replace(score=ranking.score - lost, faded=lost)
+
     def explain(self, ranking: Ranking, chosen: IntVector) -> tuple[Sequence[str], FloatMatrix]:
         """Codes of reasons, and what each adds to the score of some rows: they sum to it.
 
         Returns
         -------
         codes
-            The last one is ``base``.
+            The last one is ``base``, before it ``faded`` where something was shown before.
         parts : float32, shape (len(chosen), len(codes))
         """
+        codes, parts = self._explained(ranking, chosen)
+        if ranking.faded is None:
+            return codes, parts
+        lost = -ranking.faded[chosen].astype(np.float32)
+        return (*codes[:-1], "faded", codes[-1]), np.insert(parts, len(codes) - 1, lost, axis=1)
+
+    def _explained(self, ranking: Ranking, chosen: IntVector) -> tuple[Sequence[str], FloatMatrix]:
         slope, intercept = ranking.slope[chosen][:, None], ranking.intercept[chosen][:, None]
         parts = ranking.parts[chosen]
         if ranking.rows is None or self.ranker is None:

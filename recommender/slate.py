@@ -84,6 +84,13 @@ class Suppressed(NamedTuple):
     why: str
 
 
+class Faded(NamedTuple):
+    """A candidate that was shown before without a reaction, and what that took from its score (< 0)."""
+
+    item_id: str
+    weight: float
+
+
 @dataclass(frozen=True)
 class Slate:
     """The ordered answer, with where the customer stands and how it was made.
@@ -98,6 +105,7 @@ class Slate:
     strategy: str
     n_candidates: int
     moves: tuple[Move, ...] = ()
+    faded: tuple[Faded, ...] = ()
 
 
 REASON_TEXTS = {
@@ -130,8 +138,9 @@ REASON_TEXTS = {
     "stage": "Fits where you are on your way",
     "moment": "Fits this moment",
     "base": "What any item starts from",
+    "faded": "Shown before, without a reaction",
 }
-UNSPOKEN: Final = frozenset({"base", "stage", "moment", "kind"})
+UNSPOKEN: Final = frozenset({"base", "stage", "moment", "kind", "faded"})
 """Reasons that say nothing of an item by themselves: none of them is a slot's source while there is another."""
 
 

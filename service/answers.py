@@ -20,17 +20,36 @@ encode: Final = msgspec.json.Encoder().encode
 VARIANT: Final = "default"
 
 
+class Consented(NamedTuple):
+    """Whether what is known of the customer could be used, and whether a slate may be offered in its channel."""
+
+    personalised: bool
+    channel: bool
+
+
 class Made(NamedTuple):
-    """A slate with what its answer and its decision record say beside it; times in microseconds."""
+    """A slate with what its answer and its decision record say beside it; times in microseconds.
+
+    ``version`` is of the model that made it, where that need not be the one in use.
+    """
 
     slate: Slate
     slate_id: str
     generated_at: int
     expires_at: int
     degraded: Degraded
+    consented: Consented
+    version: str | None = None
 
 
-def slate_answer(made: Made, items: object, serving: Serving, explain: str) -> dict[str, Any]:
+class Reserved(NamedTuple):
+    """Whether the items of a slate count as shown: ``reserved``, ``unreserved`` for a reason, or ``none``."""
+
+    status: str
+    reason: str | None
+
+
+def slate_answer(made: Made, items: object, serving: Serving, explain: str, reserved: Reserved) -> dict[str, Any]:
     """The body of an answer, as plain values; ``items`` as :func:`items_answer` gives them."""
     slate = made.slate
     answer: dict[str, Any] = {
@@ -40,9 +59,12 @@ def slate_answer(made: Made, items: object, serving: Serving, explain: str) -> d
         "stage": stage_answer(slate.standing, serving.engine.journey, slate.moves),
         "items": items,
         "served_by": served_by(made, serving),
+        "consent": made.consented._asdict(),
+        "reservation": reserved._asdict(),
     }
     if explain == "full":
         answer["suppressed"] = [held._asdict() for held in slate.suppressed]
+        answer["faded"] = [faded._asdict() for faded in slate.faded]
     return answer
 
 
@@ -74,8 +96,9 @@ def _move(move: Move) -> dict[str, Any]:
 
 def served_by(made: Made, serving: Serving) -> dict[str, Any]:
     """Which model, strategy and fallback made the answer."""
+    names = model_names(serving)
     return {
-        **model_names(serving),
+        **(names if made.version is None else names | {"version": made.version}),
         "strategy": made.slate.strategy,
         "variant": VARIANT,
         "degraded": {"level": int(made.degraded.level), "reason": made.degraded.reason},

@@ -15,7 +15,7 @@ from service.clock import wall_clock
 from service.gate import Gate
 from service.observed import Observed
 from service.openapi import describe
-from service.routes import customers, events, health, items, recommendations
+from service.routes import customers, erasures, events, health, identities, items, recommendations, stages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ def app_of(program: Program) -> FastAPI:
         default_response_class=Response,
         redirect_slashes=False,
     )
-    for module in (recommendations, events, customers, items, health):
+    for module in (recommendations, events, customers, erasures, identities, stages, items, health):
         app.include_router(
             module.router(program), max_body_size=MAX_BODY
         )  # on the routes, so that a problem tells of it

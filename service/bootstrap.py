@@ -9,25 +9,41 @@ from typing import TYPE_CHECKING
 
 from features.errors import InputError, StoreError
 from features.journey import Journey
-from features.settings import Settings, pepper_of
+from features.settings import Settings, consent_defaults, pepper_of
+from recommender.caps import Caps
+from service.audiences import PageAudience
 from service.catalog_changes import NONSENSE, PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
+from service.deadline import Floors
+from service.deciding import Deciding
+from service.epoch import Epoch
+from service.erase import DescribeErasure, EraseCustomer
+from service.export import ExportCustomer
 from service.fallback import FallbackSlate
+from service.grounds import Grounds
 from service.health import Health
 from service.ingest_events import IngestEvents
 from service.lag import LoopLag
+from service.links import Links
+from service.list_changes import ListStageChanges
+from service.memories import Memories
 from service.recommend import Recommend
+from service.reserving import Reserving
 from service.serving import Serving
 from service.store.clients import BACKGROUND, READS, WRITES, redis_client
 from service.store.coalesced import Calls
 from service.store.customers import Customers
 from service.store.decision_log import DecisionLog
+from service.store.erasures import Erasures
 from service.store.functions import load_functions
 from service.store.item_events import ItemEvents
 from service.store.items import ItemStore
 from service.store.recently import Recently
+from service.store.reservations import Reservations
+from service.store.stage_changes import StageChanges
 from service.tasks import end
+from service.tell import Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,9 +78,18 @@ class Program:
     customers: Customers
     decisions: DecisionLog
     items: ItemStore
+    epoch: Epoch
     recommend: Recommend
+    reserving: Reserving
     ingest: IngestEvents
+    tell: Tell
     describe: DescribeCustomer
+    memories: Memories
+    erase: EraseCustomer
+    erasure: DescribeErasure
+    export: ExportCustomer
+    audience: PageAudience
+    stage_changes: ListStageChanges
     put_items: PutItems
     health: Health
     lag: LoopLag
@@ -76,7 +101,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     Raises
     ------
     InputError
-        There is no ``redis_url``.
+        There is no ``redis_url``, or ``caps`` cannot be read.
     """
     clients = _clients(settings)
     lag = LoopLag()
@@ -88,9 +113,32 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         bytes.fromhex(settings.verify_key) if settings.verify_key else None,
         FallbackSlate.load(settings.home, settings.fallback_slate),
     )
-    customers = Customers(calls, journey, Recently(clock), pepper_of(settings), settings.state_ttl_days)
+    customers = Customers(
+        calls,
+        journey,
+        Recently(clock),
+        pepper_of(settings),
+        settings.state_ttl_days,
+        consent_defaults(settings),
+    )
     decisions = DecisionLog(calls.writes)
     items = ItemStore(clients.writes, clients.background)
+    epoch = Epoch(clients.background, settings.home)
+    erasures = Erasures(clients.background, settings.tombstone_days)
+    erasure = DescribeErasure(erasures, serving)
+    ingest = IngestEvents(
+        customers,
+        ItemEvents(calls.writes),
+        Links(customers),
+        serving,
+        clock,
+        allow_contact_ids=settings.allow_contact_ids,
+    )
+    floors, caps = Floors(), Caps.of_text(settings.caps)
+    deciding = Deciding(serving, customers.empty, clock, floors, caps=caps, slate_ttl_s=settings.slate_ttl_s)
+    reserving = Reserving(serving, customers, Reservations(calls), decisions, deciding, floors, clock)
+    memories = Memories(customers, reserving)
+    describe = DescribeCustomer(customers, serving, clock)
     return Program(
         settings=settings,
         clients=clients,
@@ -99,13 +147,20 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         customers=customers,
         decisions=decisions,
         items=items,
-        recommend=Recommend(serving, customers, decisions, clock, settings.slate_ttl_s),
-        ingest=IngestEvents(
-            customers, ItemEvents(calls.writes), serving, clock, allow_contact_ids=settings.allow_contact_ids
-        ),
-        describe=DescribeCustomer(customers, serving, clock),
+        epoch=epoch,
+        recommend=Recommend(serving, customers, Grounds(serving, customers, floors, epoch), deciding, reserving, clock),
+        reserving=reserving,
+        ingest=ingest,
+        tell=Tell(ingest),
+        describe=describe,
+        memories=memories,
+        erase=EraseCustomer(customers, erasures, memories, erasure, clock),
+        erasure=erasure,
+        export=ExportCustomer(customers, describe, serving, clients.background, settings.home / "data"),
+        audience=PageAudience(customers, clients.background, clock),
+        stage_changes=ListStageChanges(customers, StageChanges(clients.background)),
         put_items=PutItems(items, serving),
-        health=Health(calls.reads, serving),
+        health=Health(calls.reads, serving, epoch),
         lag=lag,
     )
 
@@ -120,12 +175,14 @@ async def running(program: Program) -> AsyncIterator[None]:
     followers = [
         asyncio.create_task(program.lag.watch()),
         asyncio.create_task(program.serving.watch()),
-        asyncio.create_task(follow_catalog(program.items, program.serving)),
+        asyncio.create_task(program.epoch.watch()),
+        asyncio.create_task(follow_catalog(program.items, program.serving, program.memories)),
     ]
     try:
         yield
     finally:
         await end(*followers)
+        await program.reserving.owed.aclose()
         await program.decisions.aclose()
         await program.calls.reads.aclose()
         await program.calls.writes.aclose()

@@ -15,6 +15,7 @@ from recommender.overlay import CatalogOverlay
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from service.memories import Memories
     from service.serving import Serving
     from service.store.items import ItemStore
 
@@ -71,16 +72,24 @@ class PutItems:
             raise InvalidCatalog("expected an id whose key no other item has", pointer="/item_id")
 
 
-async def follow_catalog(store: ItemStore, serving: Serving) -> None:
-    """Hear catalogue changes for ever; after the store was away everything is read again."""
+async def follow_catalog(store: ItemStore, serving: Serving, memories: Memories) -> None:
+    """Hear catalogue changes and erasures for ever.
+
+    After the store was away all items are read again and what is remembered of customers is forgotten, since
+    some of them may have been erased unheard.
+    """
     was_away = False
     while True:
         try:
             place = await load_catalog(store, serving)
+            if was_away:
+                memories.forget_everybody()
             was_away = False
             while True:
-                items, place = await store.since(place)
-                apply(serving, items)
+                heard = await store.since(place)
+                place = heard.place
+                memories.forget(heard.erased)
+                apply(serving, heard.items)
         except (StoreError, *NONSENSE) as error:
             if not was_away:
                 log.warning("catalog_changes_unheard", error=type(error).__name__)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from features.consent import PURPOSES
 from features.errors import StoreError
 from service.answers import stage_answer
 from service.clock import moment_of
@@ -11,6 +12,7 @@ from service.ladder import Degraded, Level
 from service.problems import NotFound
 
 if TYPE_CHECKING:
+    from features.consent import Consents
     from service.clock import Clock
     from service.serving import Serving
     from service.store.customers import Customers
@@ -32,6 +34,15 @@ MOMENTS: Final = ("first_touch", "last_touch", "last_view", "last_read", "last_c
 CHANNELS: Final = ("web", "app", "email", "social", "phone", "store")
 
 
+class About(NamedTuple):
+    """What there is to tell of a customer; ``identities`` None where only one of them was seen."""
+
+    customer_id: str
+    identities: tuple[str, ...] | None
+    state: Any
+    consents: Consents
+
+
 class DescribeCustomer:
     """The use case behind ``GET /v1/customers/{id}``."""
 
@@ -48,26 +59,32 @@ class DescribeCustomer:
         StoreUnavailable
             The store does not answer and this worker has not seen the customer lately.
         """
-        where = self._customers.keys_of(customer_id)
-        degraded = Degraded(Level.FULL, None)
         try:
-            state = await self._customers.read(where, customer_id)
+            known = await self._customers.read(customer_id)
         except StoreError as error:
-            state, degraded = self._customers.stale(where), Degraded(Level.STALE, error.reason)
-            if state is None:
-                raise
-        if state is self._customers.empty:
+            return self._remembered(customer_id, error)
+        if not known.exists:
             raise NotFound("nothing is known of this customer")
-        return self._described(customer_id, state, degraded)
+        about = About(customer_id, known.ids, known.state, known.consents)
+        return self._described(about, Degraded(Level.FULL, None))
 
-    def _described(self, customer_id: str, state: Any, degraded: Degraded) -> dict[str, Any]:
+    def _remembered(self, customer_id: str, error: StoreError) -> dict[str, Any]:
+        seen = self._customers.remembered(customer_id)
+        if seen is None or not seen.raw_states:
+            raise error
+        about = About(customer_id, None, self._customers.state_of(seen), seen.consents)
+        return self._described(about, Degraded(Level.STALE, error.reason))
+
+    def _described(self, about: About, degraded: Degraded) -> dict[str, Any]:
+        state = about.state
         journey = self._customers.journey
         now = self._clock()
         standing = journey.stage_of(state, now)
         moves = self._serving.engine.moves.of(state, standing, now)
         changes_at = standing.changes_at
         return {
-            "customer_id": customer_id,
+            "customer_id": about.customer_id,
+            "identities": about.identities,
             "stage": stage_answer(standing, journey, moves)
             | {"changes_at": None if changes_at is None else moment_of(changes_at)},
             "known": {
@@ -82,8 +99,15 @@ class DescribeCustomer:
                 "locale": _declared(state.locale),
                 "segment": _declared(state.segment),
             },
+            "consent": {purpose: self._agreed(about.consents, purpose) for purpose in PURPOSES},
             "degraded": {"level": int(degraded.level), "reason": degraded.reason},
         }
+
+    def _agreed(self, consents: Consents, purpose: str) -> dict[str, Any]:
+        """Whether a purpose is agreed to, and since when; of what nobody has said, what is taken for granted."""
+        change = consents.last(purpose)
+        is_given = consents.allows(purpose, self._customers.defaults)
+        return {"is_given": is_given, "since": None if change is None else moment_of(change[0])}
 
 
 def _moment(at: int | None) -> Any:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -89,14 +88,6 @@ def merge_catalog(data: Path, items: Sequence[Item]) -> None:
     rows |= {item.item_id: {name: getattr(item, name) for name in CATALOG.names} for item in items}
     ordered = [rows[item_id] for item_id in sorted(rows)]
     write_parquet(path, pa.Table.from_pylist(ordered, CATALOG))
-
-
-def keep_unreadable(data: Path, place: str, body: bytes, why: str) -> None:
-    """Note a stream entry that no version of ours wrote, so that nothing vanishes."""
-    reject = {"row": place, "field": "", "value": body.hex(), "reason": why, "file": "stream"}
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "rejects.ndjson").open("ab") as file:
-        file.write(msgspec.json.encode(reject) + b"\n")
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

@@ -42,6 +42,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
     reason: str | None
     strategy: str
     slots: tuple[Slot, ...]
+    personalised: bool = True
 
 
 COLUMNS: Final[Mapping[str, str]] = {
@@ -63,6 +64,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "reason": "string",
     "strategy": "string",
     "slots": "list<item_key: int64, score: double, source: string, propensity: double>",
+    "personalised": "bool",
 }
 """Columns of ``decisions/YYYY-MM-DD/*.parquet``, a row a slate, in the order of :class:`Decision`."""
 

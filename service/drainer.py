@@ -15,22 +15,31 @@ import secrets
 import socket
 from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import structlog
 
 from features.errors import StoreError
 from features.events import Line
-from service.day_files import keep_unreadable, merge_catalog, write_decisions, write_events
+from service.cleaner import clean_for_ever
+from service.clock import wall_clock
+from service.day_files import merge_catalog, write_decisions, write_events
 from service.decisions import Decision, decode_decision
+from service.epoch import Epoch
+from service.erased_files import ErasedFiles
+from service.log_files import other_identity, without_other
 from service.metrics import DRAINED
 from service.process import run_process, wait
+from service.rejects import keep_unreadable
 from service.store.clients import BACKGROUND, redis_client
 from service.store.drain import AT_ONCE, Claim, DrainStore, Entry, Range
+from service.store.erasures import Erasure, decode_erasure
 from service.store.items import START, ItemStore
+from service.tasks import end
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from features.settings import Settings
@@ -41,14 +50,25 @@ _decode_lines = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
 log = structlog.get_logger()
 
 
+class Read(NamedTuple):
+    """What the entries of a claim hold, by kind."""
+
+    lines: list[Line]
+    decisions: list[Decision]
+    erasures: list[Erasure]
+
+
 class Drainer:
     """Moves records from the streams to ``data``."""
 
     def __init__(self, store: DrainStore, data: Path) -> None:
         self._store, self._data = store, data
+        self._erased = ErasedFiles(data)
 
-    async def round(self) -> int | None:
+    async def round(self, upto: Mapping[int, str] | None = None) -> int | None:
         """One round; how many entries were moved, None while another drainer holds the lease.
+
+        With ``upto`` nothing after those places of the streams is begun on.
 
         Raises
         ------
@@ -60,7 +80,7 @@ class Drainer:
         token = await self._store.lease()
         if not token:
             return None
-        claim = await self._store.claimed() or await self._claim_pending(token)
+        claim = await self._store.claimed() or await self._claim_pending(token, upto)
         if claim is None:
             return 0
         if not claim.is_written and not await self._write(token, claim):
@@ -69,8 +89,8 @@ class Drainer:
         await self._store.set_claim(token, None)
         return sum(each.n for each in claim.ranges)
 
-    async def _claim_pending(self, token: int) -> Claim | None:
-        ranges = tuple(await self._store.pending())
+    async def _claim_pending(self, token: int, upto: Mapping[int, str] | None) -> Claim | None:
+        ranges = tuple(await self._store.pending(upto))
         if not ranges:
             return None
         claim = Claim(name_of(ranges), ranges)
@@ -86,25 +106,49 @@ class Drainer:
             if not await self._store.set_claim(token, claim):
                 return False
             log.error("claim_incomplete", n_found=sum(each.n for each in found))
-        await asyncio.to_thread(self._write_files, claim.name, [entry for some in entries for entry in some])
+        everything = [entry for some in entries for entry in some]
+        if erasures := await asyncio.to_thread(self._write_files, claim.name, everything):
+            await self._store.left_out(erasures, wall_clock())
         return await self._store.set_claim(token, msgspec.structs.replace(claim, is_written=True))
 
-    def _write_files(self, name: str, entries: list[Entry]) -> None:
-        lines: list[Line] = []
-        decisions: list[Decision] = []
-        for entry in entries:
-            try:
-                if entry.kind == "e":
-                    lines.extend(_decode_lines(entry.body))
-                else:
-                    decisions.append(decode_decision(entry.body))
-            except msgspec.MsgspecError as error:
-                keep_unreadable(self._data, entry.id, entry.body, str(error))
-                DRAINED.labels("unreadable").inc()
+    def _write_files(self, name: str, entries: list[Entry]) -> list[Erasure]:
+        """Write what a claim holds, erasures first, so that those who were erased leave no line behind them."""
+        read = self._read(entries)
+        self._erased.refresh()
+        if read.erasures:
+            self._erased.write(name, read.erasures)
+        lines = [
+            self._redacted(line) for line in read.lines if line.occurred_at > self._erased.erased_at(line.customer_id)
+        ]
+        decisions = [each for each in read.decisions if each.decided_at > self._erased.erased_at(each.customer_id)]
         write_events(self._data, name, lines)
         write_decisions(self._data, name, decisions)
         DRAINED.labels("line").inc(len(lines))
         DRAINED.labels("decision").inc(len(decisions))
+        DRAINED.labels("erasure").inc(len(read.erasures))
+        return read.erasures
+
+    def _redacted(self, line: Line) -> Line:
+        """A line that names no other identity which was erased since."""
+        other = other_identity(line.properties) if self._erased else None
+        if other is None or line.occurred_at > self._erased.erased_at(other):
+            return line
+        return msgspec.structs.replace(line, properties=without_other(line.properties))
+
+    def _read(self, entries: list[Entry]) -> Read:
+        read = Read([], [], [])
+        for entry in entries:
+            try:
+                if entry.kind == "e":
+                    read.lines.extend(_decode_lines(entry.body))
+                elif entry.kind == "x":
+                    read.erasures.append(decode_erasure(entry.body))
+                else:
+                    read.decisions.append(decode_decision(entry.body))
+            except msgspec.MsgspecError as error:
+                keep_unreadable(self._data, entry.id, entry.body, str(error))
+                DRAINED.labels("unreadable").inc()
+        return read
 
 
 class CatalogKeeper:
@@ -138,12 +182,13 @@ async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
     data = settings.home / "data"
     store = DrainStore(client, owner)
     drainer, catalog = Drainer(store, data), CatalogKeeper(ItemStore(client, client), data)
+    epoch = Epoch(client, settings.home)
     try:
         while not stop.is_set():
-            if (await _tried(drainer, catalog) or 0) < AT_ONCE:
+            if (await _tried(drainer, catalog, epoch) or 0) < AT_ONCE:
                 await wait(stop, settings.drain_every_s)
         async with asyncio.timeout(LAST_ROUND_S):
-            while (moved := await _tried(drainer, catalog)) != 0:  # noqa: ASYNC110 - a lease elsewhere ends by time
+            while (moved := await _tried(drainer, catalog, epoch)) != 0:  # noqa: ASYNC110 - a lease elsewhere ends by time
                 await asyncio.sleep(0 if moved else WAIT_FOR_LEASE_S)
         with suppress(StoreError):
             await store.release()
@@ -153,8 +198,9 @@ async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
         await client.aclose()
 
 
-async def _tried(drainer: Drainer, catalog: CatalogKeeper) -> int | None:
+async def _tried(drainer: Drainer, catalog: CatalogKeeper, epoch: Epoch) -> int | None:
     try:
+        await epoch.beat()
         await catalog.round()
         return await drainer.round()
     except StoreError as error:
@@ -164,5 +210,14 @@ async def _tried(drainer: Drainer, catalog: CatalogKeeper) -> int | None:
     return 0
 
 
+async def drain_and_clean(settings: Settings, stop: asyncio.Event) -> None:
+    """The drainer's process: what goes to the log, and what leaves it again."""
+    cleaning = asyncio.create_task(clean_for_ever(settings, stop))
+    try:
+        await drain_for_ever(settings, stop)
+    finally:
+        await end(cleaning)
+
+
 if __name__ == "__main__":
-    run_process("drainer", drain_for_ever)
+    run_process("drainer", drain_and_clean)

@@ -13,9 +13,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from service.lifeline import end_with_parent
+
+if TYPE_CHECKING:
+    from features.settings import Settings
 
 MAX_SOCKET_PATH: Final = 100
 """Bytes; systems allow 104 or 108 with the closing zero."""
@@ -93,6 +96,13 @@ class EmbeddedStore:
         except (OSError, ValueError):
             return None
         return pid if _is_server(pid) else None
+
+
+def store_of(settings: Settings) -> Settings:
+    """Settings that name a store: the configured one, or the one that ``rihla serve`` runs in this home."""
+    if settings.redis_url is not None:
+        return settings
+    return settings.model_copy(update={"redis_url": EmbeddedStore(settings.home).url})
 
 
 def become_server(directory: Path) -> None:

@@ -9,6 +9,7 @@ from service.answers import model_names
 from service.clock import moment_of
 
 if TYPE_CHECKING:
+    from service.epoch import Epoch
     from service.serving import Serving
     from service.store.coalesced import Coalesced
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 class Health:
     """The use case behind ``/readyz`` and ``/v1/model``."""
 
-    def __init__(self, reads: Coalesced, serving: Serving) -> None:
-        self._reads, self._serving = reads, serving
+    def __init__(self, reads: Coalesced, serving: Serving, epoch: Epoch) -> None:
+        self._reads, self._serving, self._epoch = reads, serving, epoch
 
     async def readiness(self) -> dict[str, Any]:
         """Ready, or degraded and why; a worker that can answer is ready either way."""
-        reasons = [reason for reason in (await self._store_flaw(), self._bundle_flaw()) if reason]
+        reasons = [reason for reason in (await self._store_flaw(), self._epoch.flaw, self._bundle_flaw()) if reason]
         return {
             "status": "degraded" if reasons else "ready",
             "degraded": bool(reasons),

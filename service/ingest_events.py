@@ -12,24 +12,30 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from features.consent import NOTHING_SAID, consents_said
 from features.errors import InputError, RihlaError, StoreContended
+from features.identity import MAX_GROUP
 from features.ingest import lines_of
+from service.links import edges_after
 from service.metrics import EVENTS
-from service.problems import IdConflict, TooManyEvents
-from service.store.codec import MAX_SEEN, body_digest, event_digest
+from service.problems import CustomerErased, GroupFull, IdConflict, TooManyEvents
+from service.signs import after_events
+from service.store.codec import ANY_BODY, MAX_SEEN, body_digest, event_digest
 from service.store.customers import Change
+from service.turns import BACK_OFF_S, TRIES, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
+    from features.consent import Consents, Defaults
     from features.events import Line
     from service.clock import Clock
+    from service.links import Links
     from service.serving import Serving
-    from service.store.customers import Customers, Record
+    from service.store.customers import Customers
     from service.store.item_events import ItemEvents
+    from service.store.known import Known
 
-TRIES: Final = 8
-BACK_OFF_S: Final = 0.002
 SOURCE: Final = "api"
 encode_lines: Final = msgspec.msgpack.Encoder().encode
 
@@ -67,17 +73,18 @@ class IngestEvents:
         self,
         customers: Customers,
         item_events: ItemEvents,
+        links: Links,
         serving: Serving,
         clock: Clock,
         *,
         allow_contact_ids: bool = False,
     ) -> None:
-        self._customers, self._item_events, self._serving = customers, item_events, serving
+        self._customers, self._item_events, self._links, self._serving = customers, item_events, links, serving
         self._clock, self._allow_contact_ids = clock, allow_contact_ids
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._turns = Turns()
 
-    async def __call__(self, events: Sequence[Any]) -> Ingested:
-        """Take in some events, those of one customer in one commit.
+    async def __call__(self, events: Sequence[Any], *, may_lack_time: bool = False) -> Ingested:
+        """Take in some events, those of one customer in one commit; ``may_lack_time`` dates those without one now.
 
         Raises
         ------
@@ -85,7 +92,7 @@ class IngestEvents:
             The store did not take all of them. Those that it took are duplicates when sent again.
         """
         now = self._clock()
-        arrived, rejected = self._read(events, now)
+        arrived, rejected = self._read(events, now, {"occurred_at": now} if may_lack_time else {})
         by_customer: dict[str | None, list[Arrived]] = defaultdict(list)
         for each in arrived:
             by_customer[each.lines[0].customer_id].append(each)
@@ -101,12 +108,12 @@ class IngestEvents:
         _count(total)
         return total
 
-    def _read(self, events: Sequence[Any], now: int) -> tuple[list[Arrived], list[Rejected]]:
+    def _read(self, events: Sequence[Any], now: int, assumed: dict[str, Any]) -> tuple[list[Arrived], list[Rejected]]:
         arrived, rejected = [], []
         for index, event in enumerate(events):
             try:
                 lines = lines_of(
-                    event,
+                    assumed | event if assumed else event,
                     received_at=now,
                     source=SOURCE,
                     category_of=self._serving.category_of,
@@ -126,74 +133,92 @@ class IngestEvents:
         return Ingested(0, 1, ()) if known == arrived.body else Ingested(0, 0, (_conflict(arrived),))
 
     async def _of_customer(self, customer_id: str, group: Sequence[Arrived], now: int) -> Ingested:
-        """One commit for all events of one customer; other workers may be first, so it may take several tries."""
-        async with self._turn(customer_id):
-            for attempt in range(TRIES):
-                record = await self._customers.load(customer_id, now)
-                outcome, change = self._merged(record, group, now)
-                if change is None or await self._customers.commit(record, change):
-                    return outcome
-                await asyncio.sleep(random.uniform(0, BACK_OFF_S * 2**attempt))  # noqa: S311 - jitter, not a secret
+        """One commit for all events of one customer, then the other ends of what links them to somebody."""
+        async with self._turns.of(customer_id):
+            outcome, known = await self._committed(customer_id, group, now)
+        refused = {each.place for each in outcome.rejected}
+        await self._links.settle(known, [each.lines for each in group if each.place not in refused], now)
+        return outcome
+
+    async def _committed(self, customer_id: str, group: Sequence[Arrived], now: int) -> tuple[Ingested, Known]:
+        """What became of a group, and the customer before it; other workers may be first, so it may take several tries.
+
+        Raises
+        ------
+        StoreError
+        """
+        for attempt in range(TRIES):
+            known = await self._customers.load(customer_id, now)
+            outcome, fresh = self._told_apart(known, group, await self._links.refused(known, group, now), now)
+            if not fresh or await self._customers.commit(known.asked, self._change(known, fresh, now)):
+                return outcome, known
+            await asyncio.sleep(random.uniform(0, BACK_OFF_S * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise StoreContended(f"{TRIES} tries of a commit found a newer version")
 
-    def _merged(self, record: Record, group: Sequence[Arrived], now: int) -> tuple[Ingested, Change | None]:
-        """What a group changes: known ids leave, the others merge into the state, in the order given."""
-        schema, seen = self._customers.codec.schema, record.seen
+    def _told_apart(
+        self, known: Known, group: Sequence[Arrived], refused: Container[int], now: int
+    ) -> tuple[Ingested, list[Arrived]]:
+        """The events that are new; they enter the ids that count as known."""
+        seen = known.asked.seen
         fresh: list[Arrived] = []
         rejected: list[Rejected] = []
         for each in group:
-            known = seen.body_of(each.event)
-            if known is not None and known != each.body:
+            before = seen.body_of(each.event)
+            if each.lines[0].occurred_at <= (known.erased_at or 0):
+                rejected.append(_erased(each))
+            elif before not in {None, ANY_BODY, each.body}:
                 rejected.append(_conflict(each))
-            elif known is None and len(seen) >= MAX_SEEN:
+            elif before is None and len(seen) >= MAX_SEEN:
                 error = TooManyEvents(f"expected at most {MAX_SEEN} events of a customer in 24 hours")
                 rejected.append(Rejected(each.place, "", error.code, error))
-            elif known is None:
+            elif before is None and each.place in refused:
+                rejected.append(_too_many_identities(each))
+            elif before is None:
                 seen.add(each.event, each.body, now)
                 fresh.append(each)
-        outcome = Ingested(len(fresh), len(group) - len(fresh) - len(rejected), tuple(rejected))
-        if not fresh:
-            return outcome, None
-        lifted = schema.merge_all(schema.lift(line) for each in fresh for line in each.lines)
-        state = schema.merge(record.state, lifted)
-        standing = self._customers.journey.stage_of(state, now)
-        return outcome, Change(standing, now, "event", state, [encode_lines(each.lines) for each in fresh])
+        return Ingested(len(fresh), len(group) - len(fresh) - len(rejected), tuple(rejected)), fresh
 
-    def _turn(self, customer_id: str) -> Turn:
-        return Turn(self._locks, customer_id)
+    def _change(self, known: Known, fresh: Sequence[Arrived], now: int) -> Change:
+        """What new events change: they merge into the state, each under the consent that held when it happened."""
+        schema, record = self._customers.codec.schema, known.asked
+        said = consents_said(line for each in fresh for line in each.lines)
+        consents = known.consents.merge(said)
+        events = [stamped(each.lines, consents, self._customers.defaults) for each in fresh]
+        events, exposure = after_events(known, events, now)
+        state = schema.merge(record.state, schema.merge_all(schema.lift(line) for lines in events for line in lines))
+        return Change(
+            standing=self._customers.journey.stage_of(known.with_state(state), now),
+            now=now,
+            cause="event",
+            state=state,
+            events=[encode_lines(lines) for lines in events],
+            consents=None if said is NOTHING_SAID else record.consents.merge(said),
+            edges=edges_after(record.edges, events, now),
+            exposure=exposure,
+            is_listed=known.head is record and consents.allows("personalisation", self._customers.defaults),
+        )
 
 
-class Turn:
-    """A lock a customer within this process, kept only while somebody holds it or waits for it."""
-
-    def __init__(self, locks: dict[str, tuple[asyncio.Lock, int]], customer_id: str) -> None:
-        self._locks, self._id = locks, customer_id
-
-    async def __aenter__(self) -> None:
-        lock, n = self._locks.get(self._id, (None, 0))
-        lock = lock or asyncio.Lock()
-        self._locks[self._id] = (lock, n + 1)
-        try:
-            await lock.acquire()
-        except BaseException:
-            self._leave()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._locks[self._id][0].release()
-        self._leave()
-
-    def _leave(self) -> None:
-        lock, n = self._locks[self._id]
-        if n == 1:
-            del self._locks[self._id]
-        else:
-            self._locks[self._id] = (lock, n - 1)
+def _erased(arrived: Arrived) -> Rejected:
+    error = CustomerErased("expected an event of after the moment at which its customer was erased")
+    return Rejected(arrived.place, "/occurred_at", error.code, error)
 
 
 def _conflict(arrived: Arrived) -> Rejected:
     error = IdConflict("expected the body that came with this event_id before, got another one")
     return Rejected(arrived.place, "/event_id", error.code, error)
+
+
+def _too_many_identities(arrived: Arrived) -> Rejected:
+    error = GroupFull(f"expected a link within a group of at most {MAX_GROUP} identities; unlink one first")
+    return Rejected(arrived.place, "/properties/from", error.code, error)
+
+
+def stamped(lines: tuple[Line, ...], consents: Consents, defaults: Defaults) -> tuple[Line, ...]:
+    """Lines with the consent that held when they happened, where they do not state it themselves."""
+    if lines[0].consent or not (bits := consents.bits_at(lines[0].occurred_at, defaults)):
+        return lines
+    return tuple(msgspec.structs.replace(line, consent=bits) for line in lines)
 
 
 def _sum(outcomes: Sequence[Ingested], rejected: Sequence[Rejected]) -> Ingested:

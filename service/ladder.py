@@ -55,6 +55,8 @@ class Reason(StrEnum):
     STORE_CROWDED = "store_crowded"  # as many clients as it allows
     STORE_FULL = "store_full"
     STORE_CONTENDED = "store_contended"
+    STORE_LOST = "store_lost"  # it answers and has lost what was written to it
+    STORE_OLDER = "store_older"  # it answers from an earlier time
     DEADLINE = "deadline"  # too little time was left for the next step
     DECISION_FAILED = "decision_failed"  # the engine failed on this customer
     NO_BUNDLE = "no_bundle"

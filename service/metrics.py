@@ -21,9 +21,14 @@ SLATES: Final = Counter("rihla_slates", "Slates decided.", ["level", "strategy",
 DEGRADED: Final = Counter("rihla_degraded", "Slates below level 0, or with a reason.", ["level", "reason"])
 EVENTS: Final = Counter("rihla_events", "Events received.", ["outcome"])
 UNREADABLE: Final = Counter("rihla_state_unreadable", "Stored states that could not be trusted.", ["why"])
+RESERVATIONS: Final = Counter("rihla_reservations", "Slates by whether they were reserved, and tries.", ["outcome"])
+OWED: Final = Counter(
+    "rihla_owed", "Keyed slates given while the store was away, and what became of them.", ["outcome"]
+)
 DECISIONS: Final = Counter("rihla_decisions", "Decision records.", ["outcome"])
 BUNDLES: Final = Counter("rihla_bundles", "Bundles opened by a worker.", ["outcome"])
 DRAINED: Final = Counter("rihla_drained", "Records written to the log.", ["kind"])
+CLEANED: Final = Counter("rihla_cleaned", "What the clean-up removed from the log.", ["kind"])
 SWEPT: Final = Counter("rihla_stage_changes", "Stage changes made by the clock.", ["stage"])
 STEP_SECONDS: Final = Histogram("rihla_step_seconds", "Time of a slate's steps.", ["step"], buckets=_SECONDS)
 LOOP_LAG: Final = Histogram("rihla_loop_lag_seconds", "How late a worker's event loop ran.", buckets=_SECONDS)
@@ -33,6 +38,7 @@ UNDER_WAY: Final = Gauge("rihla_under_way", "Requests under way.", ["class"], mu
 PROBES: Final = Counter("rihla_store_probes", "Calls to a store that is taken to be away.", ["calls"])
 LOG_FIELDS_DROPPED: Final = Counter("rihla_log_fields_dropped", "Fields of log lines that are on no list.")
 ITEMS_DROPPED: Final = Counter("rihla_items_dropped", "Items left out of a slate.", ["why"])
+STORE_LOST: Final = Gauge("rihla_store_lost", "Whether the store has lost data.", multiprocess_mode="livemax")
 STORE_UP: Final = Gauge("rihla_store_up", "Whether the store answers.", ["calls"], multiprocess_mode="livemin")
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from service.models import BatchAsk, SlateAsk
+from service.models import BatchAsk, ConsentAsk, LinkAsk, SlateAsk
 from service.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
+BODIES: Final = (SlateAsk, BatchAsk, ConsentAsk, LinkAsk)
 REF: Final = "#/components/schemas/{model}"
 EVENT: Final = {
     "event_id": "e-20250811-0001",
@@ -84,7 +85,65 @@ SLATE: Final = {
         "variant": "default",
         "degraded": {"level": 0, "reason": None},
     },
+    "consent": {"personalised": True, "channel": True},
+    "reservation": {"status": "reserved", "reason": None},
+    "decision_key": {"status": "first", "replaces": None, "missing": []},
 }
+EXPORT: Final = {
+    "customer_id": "c-1017",
+    "exported_at": "2025-08-11T09:30:00Z",
+    "identities": ["c-1017", "anon:9f2c"],
+    "described": {"stage": SLATE["stage"], "known": {}},
+    "records": [{"customer_id": "c-1017", "consent": [], "links": [], "exposure": [], "keyed_decisions": []}],
+    "stage_changes": [],
+    "events": [EVENT],
+    "decisions": [],
+}
+AUDIENCE: Final = {
+    "stage": "retention",
+    "customers": [
+        {
+            "customer_id": "c-1017",
+            "phase": None,
+            "at_risk": True,
+            "since": "2025-08-11T09:12:44Z",
+            "consent": {"personalisation": True, "email": False, "sms": True, "push": True},
+        }
+    ],
+    "next_cursor": "eNprYJwIAAKbAP0",
+}
+CHANGES: Final = {
+    "changes": [
+        {
+            "id": "07-1754904164000-0",
+            "customer_id": "c-1017",
+            "from": "transaction",
+            "to": "retention",
+            "phase": None,
+            "at_risk": False,
+            "since": "2025-08-11T09:12:44Z",
+            "at": "2025-08-11T09:12:45Z",
+            "cause": "clock",
+            "definition_version": "2025.1",
+            "consent": {"personalisation": True, "email": True, "sms": True, "push": True},
+        }
+    ],
+    "next_cursor": "eNprYJwIAAKbAP0",
+}
+RECEIPT: Final = {
+    "receipt_id": "5f0c8a5f1f2e4b6f9d2a7c3e1b0d4f68",
+    "erased_at": "2025-08-11T09:30:00Z",
+    "identities": 2,
+    "status": "pending",
+    "progress": {
+        "online": {"status": "done", "at": "2025-08-11T09:30:00Z"},
+        "log": {"status": "done", "at": "2025-08-11T09:30:02Z"},
+        "log_files": {"status": "done", "at": "2025-08-11T09:41:17Z"},
+        "append_only_file": {"status": "impossible", "at": None, "reason": "forbidden"},
+        "model_rows": {"status": "pending", "at": None},
+    },
+}
+TOLD: Final = {"event_id": "login-77", "accepted": 1, "duplicates": 0}
 PROBLEM: Final = {
     "type": "urn:rihla:problem:invalid_request",
     "title": "Invalid input",
@@ -136,7 +195,7 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = plain()
-            _, schemas = models_json_schema([(SlateAsk, "validation"), (BatchAsk, "validation")], ref_template=REF)
+            _, schemas = models_json_schema([(model, "validation") for model in BODIES], ref_template=REF)
             document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
         return app.openapi_schema or {}
 

@@ -35,6 +35,7 @@ _TITLES: Final = {
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
+    410: "Gone",
     413: "Body too large",
     415: "Unsupported media type",
     422: "Invalid input",
@@ -76,10 +77,47 @@ class IdConflict(RihlaError):
     code = "id_conflict"
 
 
+class CustomerErased(RihlaError):
+    """An event from before the moment at which its customer was erased: it is not kept anywhere."""
+
+    code = "erased"
+
+
+class GroupFull(RihlaError):
+    """A link that would join more identities than one customer may have."""
+
+    code = "group_full"
+
+
+class DecisionKeyConflict(RihlaError):
+    """A decision key that came before with other parameters."""
+
+    code = "decision_key_conflict"
+
+
+class CursorExpired(RihlaError):
+    """A cursor of a list that does not reach back to it any more."""
+
+    code = "cursor_expired"
+
+
 class NotFound(RihlaError):
     """The thing itself was asked for, and is not there."""
 
     code = "not_found"
+
+
+_STATUSES: Final[dict[type[RihlaError], int]] = {
+    InputError: 422,
+    StoreError: 503,
+    TooManyEvents: 429,
+    IdConflict: 409,
+    GroupFull: 409,
+    DecisionKeyConflict: 409,
+    CustomerErased: 410,
+    CursorExpired: 410,
+    NotFound: 404,
+}
 
 
 def problem(status: int, code: str, detail: str, flaws: Iterable[Flaw] = ()) -> Response:
@@ -109,19 +147,7 @@ def flaws_of(errors: Iterable[ErrorDetails]) -> tuple[Flaw, ...]:
 
 def status_of(error: RihlaError) -> int:
     """HTTP status of an error of ours."""
-    match error:
-        case InputError():
-            return 422
-        case StoreError():
-            return 503
-        case TooManyEvents():
-            return 429
-        case IdConflict():
-            return 409
-        case NotFound():
-            return 404
-        case _:
-            return 500
+    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
 
 
 def answer_to(error: RihlaError) -> Response:

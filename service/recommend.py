@@ -1,59 +1,42 @@
-"""Deciding one slate for one customer: read, decide, leave a record, answer.
+"""A slate for one customer: read, decide, reserve, answer.
 
-Reads fail open: when the store is away the answer comes from further down the ladder and says so.
+A reservation holds only on top of the memory that the slate was decided on; when something came between, the customer
+is read and the slate decided again. Reads fail open: a slate without a reservation is never of level 0, and says so.
 """
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import asyncio
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import structlog
-
-from features.errors import StoreError
 from recommender.slate import SlateRequest
-from service.answers import Made, items_answer, slate_answer
-from service.deadline import NEVER, Floors, Step
-from service.decisions import POLICY, Decision, Slot, encode_decision
-from service.ladder import Degraded, Footing, Level, Reason
+from service.answers import Reserved
+from service.ask import Ask
+from service.deadline import NEVER
+from service.keyed import check_ask, overtaken_by, seeded
+from service.ladder import Reason
 from service.live import Live
-from service.metrics import DEGRADED, ITEMS_DROPPED, SLATES
-from service.popular_slates import PopularSlates
+from service.metrics import RESERVATIONS
+from service.offers import NOT_ASKED_FOR, RESERVED, Offered, Offers, head_of, ids_of
 from service.problems import NotFound
 from service.store import keys
+from service.store.kept import unpack_kept
+from service.turns import BACK_OFF_S, TRIES
 
 if TYPE_CHECKING:
-    from recommender.slate import Slate
+    from service.ask import Batch
     from service.clock import Clock
     from service.deadline import Deadline
+    from service.deciding import Decided, Deciding
+    from service.grounds import Given, Grounds
     from service.models import RelatedQuery, SlateOptions
+    from service.reserving import Reserving
     from service.serving import Serving
     from service.store.customers import Customers
-    from service.store.decision_log import DecisionLog
-    from service.store.keys import CustomerKeys
-
-ENGINE_FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError)
-"""What an engine raises on numbers that its maker did not foresee."""
-EMAIL_TTL_S: Final = 72 * 3600
-"""An email is opened days after it was made."""
-
-log = structlog.get_logger()
-
-
-class Given(NamedTuple):
-    """What a slate is decided on: the customer's state, and how good a source it came from."""
-
-    state: Any
-    degraded: Degraded
-
-
-class Decided(NamedTuple):
-    """An answer as plain values, and the record that has to be on the stream before it goes out."""
-
-    answer: dict[str, Any]
-    partition: int
-    record: bytes
-    is_store_there: bool
+    from service.store.kept import Kept
+    from service.store.known import Known
 
 
 class Recommend:
@@ -66,23 +49,28 @@ class Recommend:
     """
 
     def __init__(
-        self, serving: Serving, customers: Customers, decisions: DecisionLog, clock: Clock, slate_ttl_s: int
+        self,
+        serving: Serving,
+        customers: Customers,
+        grounds: Grounds,
+        deciding: Deciding,
+        reserving: Reserving,
+        clock: Clock,
     ) -> None:
-        self._serving, self._customers, self._decisions = serving, customers, decisions
-        self._clock, self._slate_ttl_s = clock, slate_ttl_s
+        self._serving, self._customers, self._grounds = serving, customers, grounds
+        self._deciding, self._reserving, self._clock = deciding, reserving, clock
+        self._offers = Offers(serving)
         self.live = Live()
-        self._popular = PopularSlates(serving, customers.empty)
-        self._floors = Floors()
 
     async def __call__(self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER) -> dict[str, Any]:
-        """The answer for one customer who waits for it."""
+        """The answer for one customer who waits for it.
+
+        Raises
+        ------
+        DecisionKeyConflict
+        """
         with self.live:
-            given = await self.given(customer_id, options, deadline)
-            async with self.live.turn():
-                decided = self.decide(customer_id, options, self._in_time(given, deadline))
-            if not options.dry_run:
-                await self.leave_record(decided, deadline)
-        return decided.answer
+            return (await self.offer(customer_id, options, deadline)).answer
 
     async def related(self, item_id: str, query: RelatedQuery, deadline: Deadline = NEVER) -> dict[str, Any]:
         """What goes with one item, whoever looks at it.
@@ -97,145 +85,133 @@ class Recommend:
         request = SlateRequest(
             placement="product", limit=query.limit, kinds=query.kinds, anchors=(item_id,), exclude=(item_id,)
         )
-        given = Given(self._customers.empty, self._degraded(None, is_fresh=True))
-        decided = self._decided(None, request, given, "short", keys.partition_of_nobody(item_id))
-        await self.leave_record(decided, deadline)
-        return decided.answer
+        decided = self._deciding.slate(None, request, self._grounds.of_nobody(), "short")
+        await self._reserving.log(decided, keys.partition_of_nobody(item_id), deadline)
+        return self._offers.plain(decided, "short")
 
-    async def given(self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER) -> Given:
-        """What one answer may stand on; with too little time left for it the store is not asked."""
-        where = self._customers.keys_of(customer_id)
-        if not self._floors.fits(deadline, Step.READ, Step.DECIDE):
-            return self._below(where, options, Reason.DEADLINE)
-        try:
-            with self._floors.timed(Step.READ):
-                async with deadline.within(reserve_s=self._floors[Step.DECIDE]):
-                    state = await self._customers.read(where, customer_id)
-        except StoreError as error:
-            return self._below(where, options, error.reason)
-        except TimeoutError:
-            return self._below(where, options, Reason.DEADLINE)
-        except (TypeError, ValueError):  # an answer of another form than was asked for
-            return self._below(where, options, Reason.STORE_UNAVAILABLE)
-        return Given(state, self._degraded(None, is_fresh=True))
+    async def offer(
+        self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER, batch: Batch | None = None
+    ) -> Offered:
+        """One slate, decided again as long as something comes between; at last without a reservation.
 
-    def _in_time(self, given: Given, deadline: Deadline) -> Given:
-        """What there is still time to decide on: a popular slate takes next to none."""
-        if self._floors.fits(deadline, Step.DECIDE):
-            return given
-        return Given(self._customers.empty, self._degraded(Reason.DEADLINE))
+        Raises
+        ------
+        DecisionKeyConflict
+        """
+        ask = Ask.of(customer_id, self._customers.keys_of(customer_id), options, deadline, batch)
+        async with self._reserving.turns.of(customer_id):
+            offered = await self._attempt(ask)
+            for attempt in range(1, TRIES):
+                if isinstance(offered, Offered):
+                    return offered
+                RESERVATIONS.labels("again").inc()
+                await asyncio.sleep(random.uniform(0, BACK_OFF_S * 2**attempt))  # noqa: S311 - jitter, not a secret
+                offered = await self._attempt(ask)
+            if isinstance(offered, Offered):
+                return offered
+            return await self._unreserved(ask, offered.given, offered.decided, Reason.STORE_CONTENDED)
 
-    def _below(self, where: CustomerKeys, options: SlateOptions, reason: str) -> Given:
-        """What is left without the store: what this worker saw last, else what the request carries, else nothing."""
-        stale = self._customers.stale(where)
-        has_context = bool(options.anchor_items or options.context.cart or options.context.text)
-        degraded = self._degraded(reason, is_remembered=stale is not None, has_context=has_context)
-        return Given(self._customers.empty if stale is None else stale, degraded)
+    async def _attempt(self, ask: Ask) -> Offered | Overtaken:
+        """Read, decide and reserve once; what is kept under a key is given again."""
+        given, found = await self._read(ask)
+        if given.known is None:
+            return await self._without_store(ask, given)
+        if ask.key is None:
+            return await self._fresh(ask, given, given.known)
+        kept = None if found is None else unpack_kept(found)
+        if kept is not None:
+            check_ask(kept.asked, ask.key)
+        replaces = overtaken_by(kept, given, self._clock())
+        if kept is not None and replaces is None:
+            return self._repeated(ask, given, kept)
+        return await self._fresh(ask, given, given.known, before=found or b"", replaces=replaces)
 
-    def decide(self, customer_id: str, options: SlateOptions, given: Given) -> Decided:
-        """The slate of a customer; no input or output, about a millisecond of one core."""
-        request = request_of(options)
-        partition = self._customers.keys_of(customer_id).partition
-        return self._decided(customer_id, request, given, options.explain, partition)
+    async def _fresh(
+        self, ask: Ask, given: Given, known: Known, *, before: bytes = b"", replaces: str | None = None
+    ) -> Offered | Overtaken:
+        """Decide and reserve; where another was first under the key, its slate is given."""
+        decided = self._owed(ask) or await self._decided(ask, given)
+        if ask.options.dry_run:
+            return self._offers.fresh(ask, given, decided, NOT_ASKED_FOR, replaces=replaces)
+        outcome = await self._reserving.reserve(ask, known, given.memory, decided, before)
+        if outcome.failed is not None:
+            return await self._unreserved(ask, given, decided, outcome.failed)
+        if outcome.is_reserved:
+            return self._offers.fresh(ask, given, decided, RESERVED, replaces=replaces)
+        if ask.batch is not None:
+            ask.batch.give_back(head_of(ask, given), ids_of(decided))
+        if outcome.kept is None or ask.key is None:
+            return Overtaken(given, decided)
+        check_ask(outcome.kept.asked, ask.key)
+        return self._repeated(ask, given, outcome.kept)
 
-    async def leave_record(self, decided: Decided, deadline: Deadline = NEVER) -> None:
-        """Put the decision on the stream; what cannot be waited for is kept and sent later."""
-        may_wait = decided.is_store_there and self._floors.fits(deadline, Step.RECORD)
-        with self._floors.timed(Step.RECORD):
-            await self._decisions.append(decided.partition, decided.record, deadline if may_wait else None)
-
-    def _degraded(
-        self, reason: str | None, *, is_fresh: bool = False, is_remembered: bool = False, has_context: bool = False
-    ) -> Degraded:
-        if not self._serving.has_bundle:
-            return Degraded(Level.STATIC, self._serving.reason or Reason.NO_BUNDLE)
-        level = Footing(is_fresh, is_remembered, has_context).level
-        return Degraded(level, reason or self._serving.reason)
-
-    def _decided(
-        self, customer_id: str | None, request: SlateRequest, given: Given, explain: str, partition: int
-    ) -> Decided:
-        now = self._clock()
-        with self._floors.timed(Step.DECIDE):
-            slate, items, degraded = self._slate(request, given, explain, now)
-        ttl_s = EMAIL_TTL_S if request.channel == "email" else self._slate_ttl_s
-        made = Made(slate, new_slate_id(now), now, now + ttl_s * 1_000_000, degraded)
-        _count(slate, degraded)
-        return Decided(
-            slate_answer(made, items, self._serving, explain),
-            partition,
-            encode_decision(self._record(customer_id, request, made)),
-            degraded.is_store_there,
+    async def _read(self, ask: Ask) -> tuple[Given, bytes | None]:
+        """What a slate stands on and what is kept under its key, in one round trip where nobody is linked."""
+        if ask.key is None:
+            return await self._grounds.of(ask.customer_id, ask.options, ask.deadline), None
+        given, found = await asyncio.gather(
+            self._grounds.of(ask.customer_id, ask.options, ask.deadline),
+            self._reserving.kept(ask.where, ask.key, ask.deadline),
         )
+        if given.known is not None and given.known.head is not given.known.asked:
+            found = await self._reserving.kept(given.known.head.keys, ask.key, ask.deadline)
+        if isinstance(found, Reason):  # nobody knows whether the key is new
+            return self._grounds.without_profile(ask.options, given.consented, found), None
+        return given, found
 
-    def _slate(self, request: SlateRequest, given: Given, explain: str, now: int) -> tuple[Slate, object, Degraded]:
-        """A slate, its items as the answer shows them, and the level that it was really made on."""
-        serving = self._serving
-        if given.degraded.level == Level.STATIC:
-            standing = serving.engine.journey.stage_of(given.state, now)
-            slate = serving.fallback.slate(request, standing, serving.overlay)
-            return slate, items_answer(slate, serving, explain), given.degraded
-        if given.state is not self._customers.empty:
-            try:
-                slate = serving.engine.decide(given.state, request, now, overlay=serving.overlay)
-                return slate, items_answer(slate, serving, explain), given.degraded
-            except ENGINE_FAULTS as error:
-                log.error("decision_failed", error=type(error).__name__)  # noqa: TRY400 - its text may carry values
-                given = given._replace(degraded=Degraded(Level.POPULAR, Reason.DECISION_FAILED))
-        return *self._popular.slate(request, explain, now), given.degraded
+    async def _decided(self, ask: Ask, given: Given) -> Decided:
+        if ask.batch is None:
+            async with self.live.turn():
+                return self._deciding.slate(ask.customer_id, ask.request, given, ask.options.explain)
+        async with ask.batch.one_at_a_time:
+            await self.live.let_pass()
+            request = ask.batch.without_taken(ask.request, head_of(ask, given))
+            decided = self._deciding.slate(ask.customer_id, request, given, ask.options.explain)
+            ask.batch.take(head_of(ask, given), ids_of(decided))
+            return decided
 
-    def _record(self, customer_id: str | None, request: SlateRequest, made: Made) -> Decision:
-        engine, current, standing = self._serving.engine, self._serving.current, made.slate.standing
-        return Decision(
-            slate_id=made.slate_id,
-            customer_id=customer_id,
-            decided_at=made.generated_at,
-            placement=request.placement,
-            channel=request.channel,
-            stage=standing.stage,
-            phase=standing.phase,
-            at_risk=standing.at_risk,
-            definition_version=engine.journey.version,
-            policy=POLICY,
-            model=engine.model.name,
-            model_version=current.version if current else engine.model.version,
-            model_digest=engine.model.digest,
-            seed=request.seed,
-            level=int(made.degraded.level),
-            reason=made.degraded.reason,
-            strategy=made.slate.strategy,
-            slots=tuple(Slot(item.item_key, item.score, item.source, item.propensity) for item in made.slate.items),
-        )
+    def _owed(self, ask: Ask) -> Decided | None:
+        """The slate that went out under a key while the store was away, and is not written yet."""
+        owing = None if ask.key is None else self._reserving.owed.get(ask.where.member, ask.key)
+        if owing is None or ask.key is None:
+            return None
+        check_ask(owing.key.asked, ask.key)
+        return owing.decided
 
+    def _repeated(self, ask: Ask, given: Given, kept: Kept) -> Offered:
+        self._reserving.remember(ask, kept)
+        offered = self._offers.repeated(ask, given, kept, RESERVED)
+        if ask.batch is not None:
+            ask.batch.take(offered.customer_id, offered.item_ids)
+        return offered
 
-def request_of(options: SlateOptions) -> SlateRequest:
-    """What the engine is asked, from what the caller asked."""
-    return SlateRequest(
-        placement=options.placement,
-        limit=options.limit,
-        kinds=options.kinds,
-        channel=options.channel.value,
-        anchors=options.anchor_items,
-        candidates=options.candidates,
-        locale=options.context.locale,
-        cart=options.context.cart,
-        exclude=options.exclude_ids,
-        categories=options.filter.categories,
-        text=options.context.text,
-        unseen_only=options.filter.unseen_only,
-        with_moves=options.explain != "none",
-    )
+    async def _without_store(self, ask: Ask, given: Given) -> Offered:
+        """A slate below level 0; one with a key is the one that was given before, else one that all workers make."""
+        reason = given.degraded.reason or Reason.STORE_UNAVAILABLE
+        unreserved = Reserved("unreserved", reason)
+        if ask.key is None:
+            return await self._unreserved(ask, given, await self._decided(ask, given), reason)
+        if (kept := self._reserving.kept_lately(ask)) is not None:
+            check_ask(kept.asked, ask.key)
+            return self._offers.repeated(ask, given, kept, RESERVED)
+        if (owed := self._owed(ask)) is not None:
+            return self._offers.fresh(ask, given, owed, unreserved, status="repeated")
+        alike = self._grounds.without_profile(ask.options, given.consented, reason)
+        made_of = seeded(ask.where.member, ask.key, self._clock())
+        request = replace(ask.request, seed=int.from_bytes(ask.key.field[:4]))
+        decided = self._deciding.slate(ask.customer_id, request, alike, ask.options.explain, made_of)
+        return await self._unreserved(ask, alike, decided, reason)
+
+    async def _unreserved(self, ask: Ask, given: Given, decided: Decided, reason: str) -> Offered:
+        if ask.options.dry_run:
+            return self._offers.fresh(ask, given, decided, NOT_ASKED_FOR)
+        decided = decided.unreserved(reason)
+        await self._reserving.give_up(ask, decided)
+        return self._offers.fresh(ask, given, decided, Reserved("unreserved", reason))
 
 
-def new_slate_id(now: int) -> str:
-    """32 hex digits: milliseconds, so that ids sort by time, then 80 random bits."""
-    return f"{now // 1000:012x}{secrets.token_hex(10)}"
+class Overtaken(NamedTuple):
+    """A slate that was decided on what is no longer so."""
 
-
-def _count(slate: Slate, degraded: Degraded) -> None:
-    SLATES.labels(int(degraded.level), slate.strategy, slate.standing.stage).inc()
-    for held in slate.suppressed:
-        if held.why == "no_score":
-            ITEMS_DROPPED.labels(held.why).inc()
-    if degraded.reason is not None:
-        DEGRADED.labels(int(degraded.level), degraded.reason).inc()
+    given: Given
+    decided: Decided

@@ -129,7 +129,11 @@ class Serving:
 
     def row_of(self, item_id: str) -> int:
         """Row of an item in the bundle; -1 where it is not known."""
-        return int(self.engine.items.rows_of(np.array([key64(item_id)], np.int64))[0])
+        return self.row_of_key(key64(item_id))
+
+    def row_of_key(self, item_key: int) -> int:
+        """As :meth:`row_of`, by the item's key."""
+        return int(self.engine.items.rows_of(np.array([item_key], np.int64))[0])
 
     def category_of(self, item_id: str) -> str | None:
         """Category path of an item, as the catalogue has it."""

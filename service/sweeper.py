@@ -14,7 +14,7 @@ import structlog
 
 from features.errors import StoreError
 from features.journey import Journey
-from features.settings import pepper_of
+from features.settings import consent_defaults, pepper_of
 from service.clock import wall_clock
 from service.metrics import SWEPT
 from service.process import run_process, wait
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from features.journey import Standing
     from features.settings import Settings
     from service.clock import Clock
-    from service.store.customers import Record
+    from service.store.known import Known
 
 EVERY_S: Final = 1.0
 AT_ONCE: Final = 50
@@ -59,20 +59,23 @@ class Sweeper:
     async def _settle(self, member: str, now: int) -> None:
         """Decide one customer's stage anew; one whose record has expired is forgotten."""
         where = keys.keys_of_member(member)
-        record = await self._customers.load_at(where, None, now)
+        known = await self._customers.load_at(where, None, now)
+        record = known.asked
         if not record.version:
             await self._customers.forget(where)
             return
-        standing = self._standing(record, now)
-        is_written = await self._customers.commit(record, Change(standing, now, "clock"))
-        if is_written and standing[:3] != (record.standing or ())[:3]:
+        standing = self._standing(known, now)
+        change = Change(standing, now, "clock", is_listed=known.head is record and known.is_personalised)
+        is_written = await self._customers.commit(record, change)
+        if is_written and change.is_listed and standing[:3] != (record.standing or ())[:3]:
             SWEPT.labels(standing.stage).inc()
 
-    def _standing(self, record: Record, now: int) -> Standing:
+    def _standing(self, known: Known, now: int) -> Standing:
         """Where a customer stands; one whose state cannot be read stays where they were until the next event."""
-        if record.is_readable or record.standing is None:
-            return self._customers.journey.stage_of(record.state, now)
-        return record.standing._replace(changes_at=None)
+        record = known.asked
+        if record.is_damaged and record.standing is not None:
+            return record.standing._replace(changes_at=None)
+        return self._customers.journey.stage_of(known.state, now)
 
 
 async def sweep_for_ever(settings: Settings, stop: asyncio.Event) -> None:
@@ -80,7 +83,12 @@ async def sweep_for_ever(settings: Settings, stop: asyncio.Event) -> None:
     client = redis_client(settings.redis_url or "", BACKGROUND)
     calls = Calls.patient(client)
     customers = Customers(
-        calls, Journey.load(settings.journey), Recently(wall_clock), pepper_of(settings), settings.state_ttl_days
+        calls,
+        Journey.load(settings.journey),
+        Recently(wall_clock),
+        pepper_of(settings),
+        settings.state_ttl_days,
+        consent_defaults(settings),
     )
     sweeper = Sweeper(customers, client)
     try:

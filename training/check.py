@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import duckdb
+import ibis
 
 from features.events import DAY_US
 from features.moments import to_datetime
@@ -107,8 +108,9 @@ FROM lines GROUP BY type ORDER BY n DESC, type
 
 def _register(connection: duckdb.DuckDBPyConnection, log: EventLog) -> None:
     connection.execute("SET TimeZone = 'UTC'")
-    connection.read_parquet([str(path) for path in log.paths()]).create_view("files")
-    connection.execute("CREATE TABLE lines AS SELECT *, epoch_us(occurred_at) AS t FROM files")
+    backend = ibis.duckdb.from_connection(connection)
+    backend.create_table("files", log.lines(backend), overwrite=True)
+    connection.execute("CREATE VIEW lines AS SELECT *, epoch_us(occurred_at) AS t FROM files")
     connection.register("catalog", read_catalog(log.root))
 
 

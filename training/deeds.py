@@ -8,6 +8,7 @@ import ibis
 import numpy as np
 
 from features.events import DAY_US
+from training.people import counts
 from training.relational import holds, microseconds
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class Deeds(NamedTuple):
 
 
 def read_deeds(lines: ir.Table, schema: Schema) -> Deeds:
-    """Events of customers that belong to any of ``SIGNALS``, less late ones and the further lines of an event."""
-    known = lines.filter(~lines.late, lines.customer_id.notnull(), lines.line_no == 0)
+    """Events of customers that belong to any of ``SIGNALS``, less what may not count and further lines of an event."""
+    known = lines.filter(counts(lines), lines.customer_id.notnull(), lines.line_no == 0)
     flags = {name: holds(known, schema.signals[name]) for name in SIGNALS}
     flagged = known.select("customer_id", at=microseconds(known.occurred_at), **flags)
     told = flagged.filter(ibis.or_(*(flagged[name] for name in SIGNALS))).to_pyarrow()

@@ -266,6 +266,7 @@ def _golden_cases(data: Data, journey: Journey) -> list[tuple[Any, int]]:
 
 def _facts(data: Data, fitted: Fitted) -> dict[str, Any]:
     return {
+        "log_read_at": data.read_at,
         "recipe": asdict(fitted.recipe),
         "left_out": list(fitted.left_out),
         "ranker_serves": serves_of(fitted.engine),

@@ -6,6 +6,7 @@ they can be kept out of the catalogue of a model that could not have known them.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import ibis
 import numpy as np
 
+from training.base import Base, Told, read_base, read_told, under_their_heads
 from training.log import EventLog, items_of, read_catalog
+from training.people import heads_of, learnable, refusing, resolved
 from training.timeless import by_rank, is_made_up
 from training.touches import Touches, read_touches
 from training.vocabulary import Vocabulary, vocabulary_of
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from features.catalog import Item
+    from features.state import Schema
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Data:
     ----------
     until : int
         Microseconds.
+    read_at : int
+        When the log was first looked at, microseconds: customers erased before are in nothing of it.
     is_by_rank : bool
         Whether times are read as ranks (``training/timeless.py``).
     """
@@ -53,15 +59,37 @@ class Data:
         self.path = path
         self.is_by_rank = is_by_rank
         # A shop that has a catalogue and no events yet is a shop all the same.
+        self.read_at = time.time_ns() // 1_000
         self.log = EventLog(path) if (path / "catalog.parquet").is_file() else EventLog.open(path)
         self.until = self._end() if until is None else until
         self.connection = ibis.duckdb.connect()
+        self._base: Base | None = None
 
     @cached_property
     def lines(self) -> ir.Table:
-        """Lines of the log before the cut-off."""
-        lines = self.log.lines(self.connection, until=self.until)
+        """Lines of the log before the cut-off that may be learned from, each under the head of its customer."""
+        lines = resolved(learnable(self.log.lines(self.connection, until=self.until)), self.heads)
         return ibis.memtable(by_rank(lines.to_pyarrow(), self.until)) if self.is_by_rank else lines
+
+    def base(self, schema: Schema) -> Base:
+        """What is left of events that were too old to be kept, each under the head of its customer."""
+        if self._base is None:
+            self._base = under_their_heads(read_base(self.path, schema), self.heads, schema)
+        return self._base
+
+    @cached_property
+    def _told_before(self) -> Told:
+        return read_told(self.path)
+
+    @cached_property
+    def heads(self) -> dict[str, str]:
+        """Identity → the one that stands for its customer, as of the cut-off; of linked ones alone."""
+        return heads_of(self.log.lines(self.connection, until=self.until), self._told_before.edges)
+
+    @cached_property
+    def refusing(self) -> frozenset[str]:
+        """Heads of the customers who do not agree to personalisation at the cut-off."""
+        return refusing(self.log.lines(self.connection, until=self.until), self.heads, self._told_before.consents)
 
     @cached_property
     def touches(self) -> Touches:
@@ -76,7 +104,7 @@ class Data:
     @cached_property
     def first_seen(self) -> dict[str, int]:
         """Item id → first time in the whole log, microseconds; by rank, in what is before the cut-off."""
-        lines = self.lines if self.is_by_rank else self.log.lines(self.connection, until=None)
+        lines = self.lines if self.is_by_rank else learnable(self.log.lines(self.connection, until=None))
         seen = lines.filter(lines.item_id.notnull()).group_by("item_id").agg(first=lines.occurred_at.min())
         table = seen.order_by("item_id").to_pyarrow()
         first = table["first"].to_numpy().astype("datetime64[us]").astype(np.int64)

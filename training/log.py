@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,10 +21,13 @@ from features.catalog import Item
 from features.errors import InvalidData
 from features.events import COLUMNS, DAY_US, TIMESTAMP, Line
 from features.moments import to_datetime
+from features.rebuilt import REBUILT, read_rebuilt_at
+from training.base import base_day
+from training.erased import erased_paths, without_erased
 from training.files import check_schema, metadata, write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import ibis
@@ -51,6 +55,9 @@ CATALOG_SCHEMA: Final = pa.schema(
         pa.field("attributes", pa.string(), nullable=False),
     ]
 )
+MERGED: Final = "merged-"
+REPLACES: Final = b"rihla.replaces"
+"""A file that the service merged is called so, and its schema has the names of those that it replaces, as JSON."""
 _EPOCH_DAY: Final = date(1970, 1, 1)
 
 
@@ -104,10 +111,12 @@ class EventLog:
         return tuple(self._write_day(*part, name) for part in _by_day(lines))
 
     def paths(self, until: int | None = None) -> tuple[Path, ...]:
-        """Files that can hold events strictly before ``until`` (microseconds), by day and name."""
+        """Files that can hold events strictly before ``until`` (microseconds), by day and name; no replaced ones."""
         last = None if until is None else day_folder((until - 1) // DAY_US)
-        found = (self.root / "events").glob("[0-9]*-[0-9]*-[0-9]*/*.parquet")
-        return tuple(sorted(path for path in found if last is None or path.parent.name <= last))
+        found = (self.root / "events").glob("[0-9]*-[0-9]*-[0-9]*/[!.]*.parquet")
+        first = base_day(self.root) or ""
+        days = (path for path in found if first <= path.parent.name and (last is None or path.parent.name <= last))
+        return counted_once(sorted(days))
 
     @property
     def is_empty(self) -> bool:
@@ -127,11 +136,12 @@ class EventLog:
     def digest(self, until: int | None = None) -> str:
         """Hex digest of what a job with this cut-off reads: equal files and cut-off, equal digest.
 
-        The whole folder of the day of ``until`` counts.
+        The whole folder of the day of ``until`` counts, and who was erased.
         """
         content = blake2b(repr(until).encode(), digest_size=16)
         catalog = self.root / "catalog.parquet"
-        for path in (*self.paths(until), *([catalog] if catalog.is_file() else [])):
+        beside = (catalog, *erased_paths(self.root), self.root / REBUILT)
+        for path in (*self.paths(until), *(path for path in beside if path.is_file())):
             raw = path.read_bytes()
             content.update(f"{path.relative_to(self.root).as_posix()}\0{len(raw)}\0".encode())
             content.update(raw)
@@ -143,22 +153,41 @@ class EventLog:
         Parameters
         ----------
         backend : ibis.BaseBackend
-            DuckDB reads only the files that matter; others read the folders and filter.
+            DuckDB, Spark, or another that reads Parquet files.
+
+        Returns
+        -------
+        ibis.Table
+            Without the lines of customers that were erased later; ``late`` is false for what a rebuild folded in.
         """
         import ibis
 
         paths = self.paths(until)
         if not paths:
             return ibis.memtable(SCHEMA.empty_table())
-        if backend.name == "duckdb":
-            table: Any = backend.read_parquet([str(path) for path in paths])
-        else:
-            table = backend.read_parquet(str(self.root / "events" / "*" / "*.parquet"))
-        table = table.select(SCHEMA.names)
+        table = self._read(backend, paths).select(SCHEMA.names)
+        table = self._with_folded_late(without_erased(table, self.root))
         if until is None:
             return table
         cut_off = ibis.literal(to_datetime(until))
         return table.filter(table.day <= (until - 1) // DAY_US, table.occurred_at < cut_off)
+
+    def _read(self, backend: ibis.BaseBackend, paths: tuple[Path, ...]) -> Any:
+        if backend.name == "duckdb":
+            return backend.read_parquet([str(path) for path in paths])
+        if len(paths) == len(list((self.root / "events").glob("*/*.parquet"))):
+            return backend.read_parquet(str(self.root / "events" / "*" / "*.parquet"))
+        # Spark is given one pattern, and Hadoop's patterns know alternatives.
+        names = ",".join(path.relative_to(self.root / "events").as_posix() for path in paths)
+        return backend.read_parquet(f"{self.root / 'events'}/{{{names}}}")
+
+    def _with_folded_late(self, table: Any) -> Any:
+        """Late lines of before the last rebuild count like any other."""
+        import ibis
+
+        if (rebuilt_at := read_rebuilt_at(self.root)) is None:
+            return table
+        return table.mutate(late=table.late & (table.received_at > ibis.literal(to_datetime(rebuilt_at))))
 
     def _write_day(self, day: int, lines: pa.Table, name: str) -> Path:
         path = self.root / "events" / day_folder(day) / f"{name}.parquet"
@@ -166,10 +195,26 @@ class EventLog:
         return path
 
 
+def counted_once(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Files without those that were merged into another of them, which names them and may lie beside them for hours."""
+    merged = [path for path in paths if path.name.startswith(MERGED)]
+    replaced = {path.with_name(name) for path in merged for name in _replaced_by(path)}
+    return tuple(path for path in paths if path not in replaced)
+
+
 def table_of(lines: Iterable[Line]) -> pa.Table:
     """Lines as a table of :data:`SCHEMA`."""
     rows = list(lines)
     return pa.table({c.name: pa.array([getattr(row, c.name) for row in rows], ARROW[c.arrow]) for c in COLUMNS}, SCHEMA)
+
+
+def lines_of(table: pa.Table) -> Iterator[Line]:
+    """Inverse of :func:`table_of`."""
+    for name in ("occurred_at", "received_at"):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, table[name].cast(pa.int64()))
+    for row in table.drop_columns(["day"]).to_pylist():
+        yield Line(**row)
 
 
 def catalog_table(items: Iterable[Item]) -> pa.Table:
@@ -263,6 +308,11 @@ def _by_day(lines: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     days, starts = np.unique(lines["day"].to_numpy(), return_index=True)
     for day, start, end in zip(days, starts, (*starts[1:], lines.num_rows), strict=True):
         yield int(day), lines.slice(start, end - start)
+
+
+def _replaced_by(path: Path) -> list[str]:
+    found = (metadata(path).schema.to_arrow_schema().metadata or {}).get(REPLACES, b"[]")
+    return msgspec.json.decode(found, type=list[str])
 
 
 def _bounds(footer: pq.FileMetaData) -> list[int]:

@@ -17,6 +17,7 @@ from features.errors import InvalidData, ModelFromTheFuture
 from features.moments import moment, to_text
 from features.values import Unreadable
 from recommender.items import KINDS
+from training.people import under_heads
 from training.split import states_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Audience:
 
 
 def everyone(data: Data) -> Audience:
-    """All customers with an event before the cut-off, sorted."""
+    """All customers with an event before the cut-off that may be used, each by the head of their identities, sorted."""
     known = data.lines.filter(data.lines.customer_id.notnull()).select("customer_id").distinct().to_pyarrow()
     customer_ids = sorted(known["customer_id"].to_pylist())
     return Audience(customer_ids, np.full(len(customer_ids), data.until, np.int64))
@@ -145,7 +146,12 @@ def _picks(engine: Engine, data: Data, audience: Audience, rows: range, request:
     customer_ids = [audience.customer_ids[row] for row in rows]
     as_of = audience.as_of[rows.start : rows.stop]
     states = states_of(data, customer_ids, as_of, engine.journey.schema)
-    decided = [(row, engine.decide(states.state(i), request, int(as_of[i]))) for i, row in enumerate(rows)]
+    is_refused = [head in data.refusing for head in under_heads(customer_ids, data.heads)]
+    empty = engine.journey.schema.empty()
+    decided = [
+        (row, engine.decide(empty if is_refused[i] else states.state(i), request, int(as_of[i])))
+        for i, row in enumerate(rows)
+    ]
     return _table(decided, audience)
 
 

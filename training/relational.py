@@ -20,6 +20,7 @@ import numpy as np
 
 from features.state_fields import CHANNELS, Extreme, Last, Predicate, Recent, Signal, Total
 from features.state_table import NEVER, StateTable
+from training.people import counts
 from training.slices import Moments, merge_extremes, merge_lasts, merge_records, merge_totals
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def state_table(lines: Table, cases: Table, schema: Schema) -> StateTable:
     -------
     StateTable
         Row ``i`` is the state of case ``i``; empty for a customer of whom the log holds nothing. Lines
-        flagged ``late`` and lines without a customer do not count.
+        flagged ``late``, lines that may not be used and lines without a customer do not count.
     """
     moments = _moments(cases)
     dated = _dated(lines, moments)
@@ -93,7 +94,7 @@ def _dated(lines: Table, moments: Moments) -> Table:
     slices = ibis.memtable(moments.slices)
     # On Spark, Ibis knows a table in memory once it was executed, and not yet when it is part of a cached one.
     lines.get_backend().to_pyarrow(slices.limit(0))
-    counted = lines.filter(~lines.late).mutate(t=microseconds(lines.occurred_at))
+    counted = lines.filter(counts(lines)).mutate(t=microseconds(lines.occurred_at))
     lies_in = [counted.customer_id == slices.customer_id, counted.t >= slices.starts_at, counted.t < slices.ends_at]
     return counted.join(slices, lies_in).drop("customer_id_right", "starts_at", "ends_at")
 

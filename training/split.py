@@ -18,6 +18,8 @@ import pyarrow as pa
 from features.events import DAY_US
 from recommender.contract import TOUCHES, LongVector
 from recommender.query import SESSION_GAP_US
+from training.base import with_base
+from training.people import under_heads
 from training.relational import state_table
 
 if TYPE_CHECKING:
@@ -143,15 +145,17 @@ def cases_of(data: Data, start: int, end: int, schema: Schema, *, n: int, seed: 
 
 
 def states_of(data: Data, customer_ids: Sequence[str], as_of: LongVector, schema: Schema) -> StateTable:
-    """States of customers, each as of a moment of its own."""
+    """States of customers, each as of a moment of its own, whichever of their identities is named."""
+    heads = under_heads(customer_ids, data.heads)
     cases = pa.table(
         {
             "case_idx": pa.array(np.arange(len(as_of), dtype=np.int64)),
-            "customer_id": pa.array(customer_ids, pa.string()),
+            "customer_id": pa.array(heads, pa.string()),
             "as_of": pa.array(as_of, pa.int64()).cast(pa.timestamp("us", "UTC")),
         }
     )
-    return state_table(data.lines, ibis.memtable(cases), schema)
+    table = state_table(data.lines, ibis.memtable(cases), schema)
+    return with_base(table, heads, as_of, data.base(schema))
 
 
 _Case = tuple[int, int, int, LongVector, LongVector, "NDArray[np.uint8]"]

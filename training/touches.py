@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.state import ITEM_SUMS, SIGNALS
+from training.people import counts
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -95,7 +96,7 @@ def read_touches(lines: ir.Table, until: int) -> Touches:
     lines
         Lines of the log strictly before ``until``.
     """
-    chosen = lines.filter(lines.type.isin(list(TOUCH_OF_TYPE)), lines.item_key.notnull(), ~lines.late)
+    chosen = lines.filter(lines.type.isin(list(TOUCH_OF_TYPE)), lines.item_key.notnull(), counts(lines))
     table = chosen.select("customer_id", "item_key", "occurred_at", "type").to_pyarrow()
     customer_ids, customer_idx = _coded(table["customer_id"])
     item_keys, item_idx = np.unique(table["item_key"].to_numpy(), return_inverse=True)
@@ -133,7 +134,7 @@ def _touch_codes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
 
 def _locales(lines: ir.Table, customer_ids: tuple[str, ...]) -> tuple[str | None, ...]:
     """Latest declared locale of each customer."""
-    said = lines.filter(lines.type == "identify", lines.customer_id.notnull(), ~lines.late)
+    said = lines.filter(lines.type == "identify", lines.customer_id.notnull(), counts(lines))
     table = (
         said.select("customer_id", "occurred_at", "event_id", "properties")
         .order_by("occurred_at", "event_id")

@@ -24,7 +24,7 @@ def router(program: Program) -> APIRouter:
 
     @routes.get(
         "/customers/{customer_id}/recommendations",  # noqa: FAST003 - read by hand, see bodies.py
-        responses=answers(SLATE, 404, 422),
+        responses=answers(SLATE, 404, 409, 422),
         openapi_extra=parameters_of(SlateQuery, "customer_id"),
     )
     async def recommend_for_customer(request: Request) -> Response:
@@ -33,7 +33,7 @@ def router(program: Program) -> APIRouter:
         answer = await program.recommend(id_of(request, "customer_id"), options, deadline_of(request))
         return Response(encode(answer), media_type=JSON)
 
-    @routes.post("/recommendations", responses=answers(SLATE, 413, 422), openapi_extra=body_of(SlateAsk))
+    @routes.post("/recommendations", responses=answers(SLATE, 409, 413, 422), openapi_extra=body_of(SlateAsk))
     async def recommend(request: Request) -> Response:
         """The slate of one subject, with context, candidates and a filter."""
         ask = await body_as(request, SlateAsk)

@@ -5,6 +5,7 @@ A state that was written for another schema, or whose bytes changed, is never re
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 from hashlib import blake2b
@@ -12,9 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from features.consent import PURPOSES, Consents
+from features.identity import Edge, Edges
 from features.journey import Standing
+from service.metrics import UNREADABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from features.state import Schema
 
 _HEAD: Final = struct.Struct(">8sI")
@@ -22,9 +28,15 @@ _SEEN: Final = struct.Struct(">QII")
 SEEN_S: Final = 86_400
 MAX_SEEN: Final = 4_096
 MICROS: Final = 1_000_000
+ANY_BODY: Final = 0
+"""Body digest of an event of which only the id is known any more, after a rebuild."""
+
+WITHDRAWN: Final = Consents(*(((0, "", False),) for _ in PURPOSES))
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_standing = msgspec.msgpack.Decoder(Standing).decode
+_decode_consents = msgspec.msgpack.Decoder(Consents).decode
+_decode_edges = msgspec.msgpack.Decoder(Edges).decode
 
 
 class UnreadableState(Exception):
@@ -40,6 +52,7 @@ class StateCodec:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
+        self.empty = schema.empty()
         self._hash = bytes.fromhex(schema.hash)
 
     def pack(self, state: Any) -> bytes:
@@ -66,6 +79,11 @@ class StateCodec:
             return self.schema.decode(body)
         except msgspec.DecodeError:
             raise UnreadableState("decode") from None
+
+    def merged(self, states: Sequence[Any]) -> Any:
+        """Merge of some states; :attr:`empty` itself where all of them are."""
+        said = [state for state in states if state is not self.empty]
+        return functools.reduce(self.schema.merge, said) if said else self.empty
 
 
 class SeenEvents:
@@ -119,3 +137,31 @@ def unpack_standing(raw: bytes | None) -> Standing | None:
         return _decode_standing(raw)
     except msgspec.MsgspecError:
         return None
+
+
+def pack_consents(consents: Consents) -> bytes:
+    """Changes of consent as they are stored."""
+    return _encode(consents)
+
+
+def unpack_consents(raw: bytes) -> Consents:
+    """Inverse of :func:`pack_consents`; of what cannot be read, that all was withdrawn: consent fails closed."""
+    try:
+        return _decode_consents(raw)
+    except msgspec.MsgspecError:
+        UNREADABLE.labels("consent").inc()
+        return WITHDRAWN
+
+
+def pack_edges(edges: Mapping[str, Edge]) -> bytes:
+    """Edges as they are stored."""
+    return _encode(edges)
+
+
+def unpack_edges(raw: bytes) -> Edges:
+    """Inverse of :func:`pack_edges`; none where they cannot be read."""
+    try:
+        return _decode_edges(raw)
+    except msgspec.MsgspecError:
+        UNREADABLE.labels("edges").inc()
+        return {}

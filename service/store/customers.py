@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from service.metrics import UNREADABLE
+from features.consent import Defaults
+from features.identity import MAX_REACH
 from service.store import keys
-from service.store.codec import SeenEvents, StateCodec, UnreadableState, pack_standing, unpack_standing
+from service.store.codec import StateCodec, pack_consents, pack_edges, pack_standing
+from service.store.exposures import stamp_of, stamped
 from service.store.functions import call
+from service.store.known import Known, members_among
+from service.store.record import ALL_FIELDS, READ_FIELDS, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from features.consent import Consents
+    from features.identity import Edges
     from features.journey import Journey, Standing
-    from service.store.coalesced import Calls
+    from recommender.exposure import Exposure
+    from service.store.coalesced import Calls, Coalesced
     from service.store.keys import CustomerKeys
+    from service.store.known import Remembered
     from service.store.recently import Recently
+    from service.store.record import Record
 
 DAY_S: Final = 86_400
 KEEP_CHANGES_S: Final = 7 * DAY_S
-
-
-@dataclass(frozen=True)
-class Record:
-    """A customer's record as one version of it was read: what a commit starts from."""
-
-    keys: CustomerKeys
-    customer_id: str
-    version: int
-    state: Any
-    is_readable: bool
-    seen: SeenEvents
-    standing: Standing | None
+REBUILT: Final = "rebuild"
+"""Cause of a change that makes a lost record again: nobody entered a stage by it."""
+NO_DEFAULTS: Final = Defaults()
 
 
 class Change(NamedTuple):
-    """What is to be written; ``state`` None leaves state and dedupe ids as they are. Times in microseconds."""
+    """What is to be written; ``None`` leaves a field as it is. Times in microseconds.
+
+    ``state`` is written with the dedupe ids. ``is_listed`` False takes the identity out of the stages: one that
+    another stands for, or whose profile may not be used.
+    """
 
     standing: Standing
     now: int
     cause: str
     state: Any = None
     events: Sequence[bytes] = ()
+    consents: Consents | None = None
+    edges: Edges | None = None
+    exposure: Exposure | None = None
+    is_listed: bool = True
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it comes from the customer, so that the record's time to live starts anew."""
+        return self.state is not None or self.consents is not None or self.edges is not None
 
 
 class Customers:
@@ -53,10 +65,18 @@ class Customers:
     Every method raises ``StoreUnavailable``; :meth:`commit` also ``StoreFull``.
     """
 
-    def __init__(self, calls: Calls, journey: Journey, recently: Recently, pepper: bytes, ttl_days: int) -> None:
-        self.journey = journey
+    def __init__(
+        self,
+        calls: Calls,
+        journey: Journey,
+        recently: Recently,
+        pepper: bytes,
+        ttl_days: int,
+        defaults: Defaults = NO_DEFAULTS,
+    ) -> None:
+        self.journey, self.defaults = journey, defaults
         self.codec = StateCodec(journey.schema)
-        self.empty = journey.schema.empty()
+        self.empty = self.codec.empty
         self._calls, self._recently = calls, recently
         self._pepper, self._ttl_days = pepper, ttl_days
 
@@ -64,38 +84,42 @@ class Customers:
         """Where a customer's record is."""
         return keys.customer_keys(customer_id, self._pepper)
 
-    async def read(self, where: CustomerKeys, customer_id: str) -> Any:
-        """State of a customer; the empty one when there is none, or none that can be read."""
-        stored_id, raw = await self._calls.reads.call("HMGET", where.record, "id", "s")
-        state = self._state(customer_id, stored_id, raw)
-        self._recently.put(where.member, None if state is None else raw)
-        return self.empty if state is None else state
+    async def read(self, customer_id: str) -> Known:
+        """A whole customer, for a slate: one round trip, more only where identities are linked."""
+        asked = await self._record(self._calls.reads, self.keys_of(customer_id), customer_id, READ_FIELDS)
+        known = await self._with_others(self._calls.reads, asked)
+        if known.exists:
+            states = known.raw_states if known.is_personalised else ()
+            self._recently.put(asked.keys.member, states, known.consents)
+        else:
+            self._recently.forget(asked.keys.member)
+        return known
 
-    def stale(self, where: CustomerKeys) -> Any:
-        """State as this process last read or wrote it; None when that is too long ago."""
-        raw = self._recently.get(where.member)
-        return None if raw is None else self.codec.unpack(raw)
+    def remembered(self, customer_id: str) -> Remembered | None:
+        """A customer as this process last read or wrote them; None when that is too long ago."""
+        return self._recently.get(self.keys_of(customer_id).member)
 
-    async def load(self, customer_id: str, now: int) -> Record:
-        """Everything that a commit needs."""
+    def forget_recent(self, members: Iterable[str]) -> None:
+        """Forget what this process remembers of some customers."""
+        for member in members:
+            self._recently.forget(member)
+
+    def forget_all_recent(self) -> None:
+        """Forget what this process remembers of everybody."""
+        self._recently.clear()
+
+    def state_of(self, remembered: Remembered) -> Any:
+        """State of a remembered customer; the empty one where the profile may not be used."""
+        return self.codec.merged([self.codec.unpack(raw) for raw in remembered.raw_states])
+
+    async def load(self, customer_id: str, now: int) -> Known:
+        """A whole customer, with everything that a commit of the identity asked about needs."""
         return await self.load_at(self.keys_of(customer_id), customer_id, now)
 
-    async def load_at(self, where: CustomerKeys, customer_id: str | None, now: int) -> Record:
+    async def load_at(self, where: CustomerKeys, customer_id: str | None, now: int) -> Known:
         """As :meth:`load`; ``customer_id`` None takes the stored one, "" when the record is gone."""
-        stored_id, raw, version, seen, standing = await self._calls.writes.call(
-            "HMGET", where.record, "id", "s", "v", "d", "st"
-        )
-        asked = customer_id if customer_id is not None else (stored_id or b"").decode(errors="replace")
-        state = self._state(asked, stored_id, raw)
-        return Record(
-            keys=where,
-            customer_id=asked,
-            version=int(version or 0),
-            state=self.empty if state is None else state,
-            is_readable=state is not None,
-            seen=SeenEvents(seen or b"", now),
-            standing=unpack_standing(standing),
-        )
+        asked = await self._record(self._calls.writes, where, customer_id, ALL_FIELDS, now)
+        return await self._with_others(self._calls.writes, asked)
 
     async def commit(self, record: Record, change: Change) -> bool:
         """Write a change on top of the version that was read; False when that is no longer the stored one."""
@@ -105,31 +129,75 @@ class Customers:
             *(where.record, keys.events(where.partition), keys.due(where.partition), keys.changes(where.partition)),
             *(keys.stage(where.partition, left), keys.stage(where.partition, to.stage)),
         )
-        raw = None if change.state is None else self.codec.pack(change.state)
-        answer, _ = await self._calls.writes.call(*call("commit", names, self._arguments(record, change, raw)))
-        if answer and raw is not None:
-            self._recently.put(where.member, raw)
+        fields = self._fields(record, change)
+        answer, _ = await self._calls.writes.call(*call("commit", names, self._arguments(record, change, fields)))
+        if answer:
+            self._remember(record, change, fields.get("s"))
         return bool(answer)
+
+    async def look_again(self, records: Iterable[Record], now: int) -> None:
+        """Have the sweeper decide anew where some identities stand, since another of their customer has moved."""
+        due = ((keys.due(each.keys.partition), now, each.keys.member) for each in records)
+        await asyncio.gather(*(self._calls.writes.call("ZADD", *each) for each in due))
 
     async def forget(self, where: CustomerKeys) -> None:
         """Take a customer whose record has expired out of the stages."""
         names = (where.record, keys.due(where.partition), *keys.stages(where.partition))
         await self._calls.writes.call(*call("forget", names, [where.member]))
 
-    def _arguments(self, record: Record, change: Change, raw: bytes | None) -> list[str | bytes | int]:
+    async def _record(
+        self, calls: Coalesced, where: CustomerKeys, customer_id: str | None, fields: tuple[str, ...], now: int = 0
+    ) -> Record:
+        return record_of(self.codec, where, customer_id, await calls.call("HMGET", where.record, *fields), now)
+
+    async def _with_others(self, calls: Coalesced, asked: Record) -> Known:
+        """The identities that may belong to the same customer, read a step further at a time."""
+        found = {asked.customer_id: asked}
+        while waiting := {other for each in found.values() for other in each.linked} - found.keys():
+            if len(found) + len(waiting) > MAX_REACH:
+                return Known(asked, (asked,), self.defaults)
+            read = (self._record(calls, self.keys_of(other), other, READ_FIELDS) for other in waiting)
+            found.update((record.customer_id, record) for record in await asyncio.gather(*read))
+        if len(found) == 1:
+            return Known(asked, (asked,), self.defaults)
+        members = members_among(asked.customer_id, found)
+        return Known(asked, tuple(found[member] for member in members), self.defaults)
+
+    def _remember(self, record: Record, change: Change, raw: bytes | None) -> None:
+        """What was written is what was last seen; of a linked identity only a read sees the whole."""
+        consents = record.consents if change.consents is None else change.consents
+        if record.linked or change.edges is not None:
+            self._recently.forget(record.keys.member)
+        elif raw is not None:
+            may_use = consents.allows("personalisation", self.defaults)
+            self._recently.put(record.keys.member, (raw,) if may_use else (), consents)
+
+    def _fields(self, record: Record, change: Change) -> dict[str, bytes]:
+        """The fields of the record that a change writes."""
+        fields = {"id": record.customer_id.encode(), "st": pack_standing(change.standing)}
+        if change.state is not None:
+            fields |= {"s": self.codec.pack(change.state), "d": record.seen.pack()}
+        if change.consents is not None:
+            fields["c"] = pack_consents(change.consents)
+        if change.edges is not None:
+            fields["e"] = pack_edges(change.edges)
+        if change.exposure is not None:
+            fields["x"] = stamped(change.exposure)
+        return fields
+
+    def _arguments(self, record: Record, change: Change, fields: dict[str, bytes]) -> list[str | bytes | int]:
         to = change.standing
         return [
             record.version,
-            "" if raw is None else self._ttl_s(record.keys.member),
-            record.customer_id,
-            raw or "",
-            "" if raw is None else record.seen.pack(),
-            pack_standing(to),
+            self._ttl_s(record.keys.member) if change.is_heard else "",
             record.keys.member,
-            to.since or 0,
+            (to.since or 0) if change.is_listed else "",
             to.changes_at or "inf",
-            stage_change(record, change, self.journey.version) or "",
+            (stage_change(record, change, self.journey.version) if change.is_listed else None) or "",
             KEEP_CHANGES_S,
+            "-" if change.exposure is None else stamp_of(record.exposure),
+            len(fields),
+            *(part for pair in fields.items() for part in pair),
             *change.events,
         ]
 
@@ -138,23 +206,12 @@ class Customers:
         share = int(member[:4], 16) / 0xFFFF
         return int(self._ttl_days * DAY_S * (0.9 + 0.2 * share))
 
-    def _state(self, customer_id: str, stored_id: bytes | None, raw: bytes | None) -> Any:
-        """The stored state, or None where there is none that can be trusted: counted, and written anew later."""
-        if raw is None:
-            return None
-        try:
-            if stored_id != customer_id.encode():
-                raise UnreadableState("foreign")
-            return self.codec.unpack(raw)
-        except UnreadableState as error:
-            UNREADABLE.labels(error.why).inc()
-            return None
-
 
 def stage_change(record: Record, change: Change, definition_version: str) -> bytes | None:
     """The record of a move between stages, phases or in and out of risk; None when nothing moved."""
     before, to = record.standing, change.standing
-    if before is not None and before[:3] == to[:3]:
+    is_known_again = before is None and change.cause == REBUILT
+    if is_known_again or (before is not None and before[:3] == to[:3]):
         return None
     return msgspec.json.encode(
         {

@@ -4,41 +4,131 @@
 
 local AFTER_EXPIRY = 60 * 1000000 -- microseconds after which a record that ran out is surely gone
 
+local STAMP = 8 -- bytes before an exposure memory that change with every change of it
+
+-- Keyed decisions that are older than some seconds go; each begins with the second in which it was decided.
+local function drop_old(key, seconds)
+  local before = redis.call('TIME')[1] - seconds
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local a, b, c, d = string.byte(all[i + 1], 1, 4)
+    if not d or ((a * 256 + b) * 256 + c) * 256 + d < before then
+      redis.call('HDEL', key, all[i])
+    end
+  end
+end
+
 -- One customer's commit: compare the version, then write everything or nothing.
 -- keys: record, events, due, changes, zset of the stage left, zset of the stage entered
--- args: expected version, time to live (s), id, state, dedupe ids, standing, member, since, when the
---       clock changes the standing or "inf", change record or "", seconds to keep changes, events...
--- An empty state, dedupe or time to live leaves the stored one. Answers {1, new version} or {0, stored version}.
+-- args: expected version, time to live (s), member, since when, when the clock changes the standing or "inf",
+--       change record or "", seconds to keep changes, stamp of the exposure memory that a new one goes on top of or
+--       "-" for none, number of fields, fields and values in turn, events...
+-- An empty time to live leaves the stored one; an empty "since" takes the member out of both stages.
+-- Answers {1, new version} or {0, stored version}.
 local function commit(keys, args)
   local version = redis.call('HGET', keys[1], 'v') or '0'
   if version ~= args[1] then
     return {0, version}
   end
-  version = string.format('%d', tonumber(version) + 1)
-  redis.call('HSET', keys[1], 'v', version, 'id', args[3], 'st', args[6])
-  if args[4] ~= '' then
-    redis.call('HSET', keys[1], 's', args[4], 'd', args[5])
+  if args[8] ~= '-' and args[8] ~= string.sub(redis.call('HGET', keys[1], 'x') or '', 1, STAMP) then
+    return {0, version}
   end
-  if args[2] ~= '' then
+  version = string.format('%d', tonumber(version) + 1)
+  local last = 9 + 2 * tonumber(args[9])
+  redis.call('HSET', keys[1], 'v', version, unpack(args, 10, last))
+  if args[2] ~= '' and redis.call('HEXISTS', keys[1], 't') == 1 then
+    redis.call('EXPIRE', keys[1], args[2], 'GT') -- the time of erasure is remembered at least as long as it was to be
+  elseif args[2] ~= '' then
     redis.call('EXPIRE', keys[1], args[2])
   end
-  for i = 12, #args do
+  for i = last + 1, #args do
     redis.call('XADD', keys[2], '*', 'k', 'e', 'b', args[i])
   end
-  local due, expires = tonumber(args[9]), redis.call('PEXPIRETIME', keys[1])
+  local due, expires = tonumber(args[5]), redis.call('PEXPIRETIME', keys[1])
   if expires > 0 then
     due = math.min(due, expires * 1000 + AFTER_EXPIRY)
   end
-  redis.call('ZADD', keys[3], string.format('%.0f', due), args[7])
-  if keys[5] ~= keys[6] then
-    redis.call('ZREM', keys[5], args[7])
+  redis.call('ZADD', keys[3], string.format('%.0f', due), args[3])
+  if keys[5] ~= keys[6] or args[4] == '' then
+    redis.call('ZREM', keys[5], args[3])
   end
-  redis.call('ZADD', keys[6], args[8], args[7])
-  if args[10] ~= '' then
-    local oldest = redis.call('TIME')[1] - args[11] -- this server's clock: those of its callers may differ
-    redis.call('XADD', keys[4], 'MINID', '~', string.format('%d000-0', oldest), '*', 'b', args[10])
+  if args[4] == '' then
+    redis.call('ZREM', keys[6], args[3])
+  else
+    redis.call('ZADD', keys[6], args[4], args[3])
+  end
+  if args[6] ~= '' then
+    local oldest = redis.call('TIME')[1] - args[7] -- this server's clock: those of its callers may differ
+    redis.call('XADD', keys[4], 'MINID', '~', string.format('%d000-0', oldest), '*', 'b', args[6])
   end
   return {1, version}
+end
+
+-- A customer is erased: what is left is when, and a version that no reader from before can commit on.
+-- keys: record, keyed decisions, events, then the zsets; args: erased at (microseconds), seconds to remember
+-- it, member, the erasure for the log
+local function erase(keys, args)
+  local version, at = redis.call('HGET', keys[1], 'v') or '0', redis.call('HGET', keys[1], 't') or '0'
+  if tonumber(at) < tonumber(args[1]) then
+    at = args[1]
+  end
+  redis.call('DEL', keys[1], keys[2])
+  redis.call('HSET', keys[1], 't', at, 'v', string.format('%d', tonumber(version) + 1))
+  redis.call('EXPIRE', keys[1], args[2])
+  for i = 4, #keys do
+    redis.call('ZREM', keys[i], args[3])
+  end
+  redis.call('XADD', keys[3], '*', 'k', 'x', 'b', args[4])
+  return 1
+end
+
+-- A slate is reserved: its shows enter the exposure memory, its record the stream, its key the kept decisions,
+-- all in one step and only on top of what it was decided on.
+-- keys: record, events, kept decisions
+-- args: stamp of the memory that was read ("" for none), time of erasure that was read ("" for none), id,
+--       stamped memory, seconds to live if nothing else is known, decision record, then of a keyed decision its
+--       field ("" for none), what was kept under it before ("" for nothing), what is to be kept, and for how long (s)
+-- Answers 1; 0 where the memory or the erasure is another one; what is kept where somebody else was first.
+local function reserve(keys, args)
+  if args[7] ~= '' then
+    local kept = redis.call('HGET', keys[3], args[7])
+    if kept and kept ~= args[8] then
+      return kept
+    end
+  end
+  local found = redis.call('HMGET', keys[1], 'x', 't', 'v')
+  if string.sub(found[1] or '', 1, STAMP) ~= args[1] or (found[2] or '') ~= args[2] then
+    return 0
+  end
+  redis.call('HSET', keys[1], 'id', args[3], 'x', args[4])
+  local left = redis.call('TTL', keys[1])
+  if not found[3] and left < tonumber(args[5]) then
+    redis.call('EXPIRE', keys[1], args[5])
+  end
+  redis.call('XADD', keys[2], '*', 'k', 'd', 'b', args[6])
+  if args[7] ~= '' then
+    drop_old(keys[3], args[10])
+    redis.call('HSET', keys[3], args[7], args[9])
+    redis.call('EXPIRE', keys[3], args[10])
+  end
+  return 1
+end
+
+-- A tombstone that the store has lost is put back: what came meanwhile goes, and is made again from the log.
+-- keys: record, keyed decisions, then the zsets; args: erased at (microseconds), seconds to remember it, member
+local function bury(keys, args)
+  local at = redis.call('HGET', keys[1], 't')
+  if at and tonumber(at) >= tonumber(args[1]) then
+    return 0
+  end
+  local version = redis.call('HGET', keys[1], 'v') or '0'
+  redis.call('DEL', keys[1], keys[2])
+  redis.call('HSET', keys[1], 't', args[1], 'v', string.format('%d', tonumber(version) + 1))
+  redis.call('EXPIRE', keys[1], args[2])
+  for i = 3, #keys do
+    redis.call('ZREM', keys[i], args[3])
+  end
+  return 1
 end
 
 -- A customer whose record has expired leaves the zsets; one who came back meanwhile stays.
@@ -78,9 +168,16 @@ end
 
 -- A lease with a fencing token: renewed by its owner, taken when it has run out. Whoever takes it has the
 -- newest token from that moment on, so the one before can change the claim no more.
--- keys: lease, claim; args: owner, milliseconds. Answers the token, 0 when another holds it.
+-- Whoever is not the one it is wanted for lets go of it.
+-- keys: lease, claim, wanted; args: owner, milliseconds. Answers the token, 0 when another holds it.
 local function lease(keys, args)
-  local held = redis.call('GET', keys[1])
+  local held, wanted = redis.call('GET', keys[1]), redis.call('GET', keys[3])
+  if wanted and wanted ~= args[1] then
+    if held and string.match(held, '^(.*)|%d+$') == args[1] then
+      redis.call('DEL', keys[1])
+    end
+    return 0
+  end
   if held then
     local owner, token = string.match(held, '^(.*)|(%d+)$')
     if owner ~= args[1] then
@@ -114,6 +211,9 @@ local function claim(keys, args)
 end
 
 redis.register_function('rihla_commit', commit)
+redis.register_function('rihla_erase', erase)
+redis.register_function('rihla_reserve', reserve)
+redis.register_function('rihla_bury', bury)
 redis.register_function('rihla_forget', forget)
 redis.register_function('rihla_append', append)
 redis.register_function('rihla_put_items', put_items)

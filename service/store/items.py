@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,14 @@ BLOCK_MS: Final = 1_000
 START: Final = "0-0"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Item).decode
+
+
+class Heard(NamedTuple):
+    """What the control stream said: items, customer keys of the erased, and the place to go on from."""
+
+    items: list[Item]
+    erased: list[str]
+    place: str
 
 
 class ItemStore:
@@ -57,12 +65,17 @@ class ItemStore:
             entries: Any = await self._patient.xrevrange(keys.CONTROL, count=1)
         return entries[0][0].decode() if entries else START
 
-    async def since(self, place: str) -> tuple[list[Item], str]:
-        """Items announced after a place, waiting up to a second for the first; and the new place."""
+    async def since(self, place: str) -> Heard:
+        """What was announced after a place, waiting up to a second for the first."""
         with translated():
             answer: Any = await self._patient.xread({keys.CONTROL: place}, count=1_000, block=BLOCK_MS)
         entries = [entry for batches in _streams(answer) for entry in batches]
-        return _items(fields[b"b"] for _, fields in entries), entries[-1][0].decode() if entries else place
+        bodies = [(fields[b"k"], fields[b"b"]) for _, fields in entries]
+        return Heard(
+            _items(body for kind, body in bodies if kind == b"item"),
+            [body.decode() for kind, body in bodies if kind == b"erased"],
+            entries[-1][0].decode() if entries else place,
+        )
 
 
 def _streams(answer: Any) -> list[Any]:

@@ -4,15 +4,21 @@ A customer's keys and the stream of their events share the hash tag of their par
 cluster one function call may touch them all. Customer ids never enter a key (``features.ids.customer_key``).
 
 ==========================================  ======  ====================================================
-``rihla:{pNN}:c:<customer_key>``            hash    id, s state, v version, d dedupe ids, st standing
-``rihla:{pNN}:events``                      stream  accepted events and decision records, until drained
+``rihla:{pNN}:c:<customer_key>``            hash    id, s state, v version, d dedupe ids, st standing, c consent,
+                                                    e edges to linked identities, x exposure, t erased at
+``rihla:{pNN}:k:<customer_key>``            hash    decisions that were asked for under a key
+``rihla:{pNN}:events``                      stream  events, decision records and erasures, until drained
 ``rihla:{pNN}:due``                         zset    customer keys by when the clock changes their stage
 ``rihla:{pNN}:in:<stage>``                  zset    customer keys by when they entered the stage
 ``rihla:{pNN}:changes``                     stream  stage changes of the last days
 ``rihla:{pNN}:e:<digest>``                  string  seen id of an event without a customer, for a day
-``rihla:{control}:stream``                  stream  what every worker must hear: catalogue changes
+``rihla:{control}:stream``                  stream  what every worker must hear: items, who is erased
+``rihla:{control}:epoch``                   hash    id, beat: tells a store that lost its data from a whole one
 ``rihla:{control}:items``                   hash    items put over the API, by item key
+``rihla:{erasures}:r:<receipt id>``         hash    how far an erasure has come; no id of a customer
+``rihla:{erasures}:pending``                zset    receipts of what is not erased everywhere, by when
 ``rihla:{drain}:lease``                     string  who may drain
+``rihla:{drain}:wanted``                    string  whom the lease is to be left to: a rebuild
 ``rihla:{drain}:claim``                     hash    token the last fencing token, claim the ranges being written
 ==========================================  ======  ====================================================
 """
@@ -27,7 +33,10 @@ from features.journey import STAGES
 
 PARTITIONS: Final = tuple(range(N_PARTITIONS))
 CONTROL: Final = "rihla:{control}:stream"
+EPOCH: Final = "rihla:{control}:epoch"
 ITEMS: Final = "rihla:{control}:items"
+DRAIN_WANTED: Final = "rihla:{drain}:wanted"
+PENDING_ERASURES: Final = "rihla:{erasures}:pending"
 DRAIN_LEASE: Final = "rihla:{drain}:lease"
 DRAIN_CLAIM: Final = "rihla:{drain}:claim"
 
@@ -54,6 +63,16 @@ def keys_of_member(member: str) -> CustomerKeys:
 def events(partition: int) -> str:
     """Stream of a partition's events and decision records."""
     return f"rihla:{{p{partition:02d}}}:events"
+
+
+def keyed_decisions(where: CustomerKeys) -> str:
+    """Decisions of a customer that were asked for under a key."""
+    return f"rihla:{{p{where.partition:02d}}}:k:{where.member}"
+
+
+def receipt(receipt_id: str) -> str:
+    """How far an erasure has come."""
+    return f"rihla:{{erasures}}:r:{receipt_id}"
 
 
 def changes(partition: int) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from service.store.known import Remembered
+
 if TYPE_CHECKING:
+    from features.consent import Consents
     from service.clock import Clock
 
 MAX_CUSTOMERS: Final = 4_096
@@ -14,22 +17,28 @@ MAX_AGE_US: Final = 60 * 1_000_000
 
 
 class Recently:
-    """Stored states by customer key, the least recently used given up first."""
+    """Customers as stored, by the key of the identity asked about; the least recently used is given up first."""
 
     def __init__(self, clock: Clock, max_customers: int = MAX_CUSTOMERS) -> None:
         self._clock, self._max = clock, max_customers
-        self._states: OrderedDict[str, tuple[bytes, int]] = OrderedDict()
+        self._seen: OrderedDict[str, Remembered] = OrderedDict()
 
-    def put(self, member: str, raw: bytes | None) -> None:
-        """Remember a state as stored; None forgets it."""
-        self._states.pop(member, None)
-        if raw is None:
-            return
-        self._states[member] = (raw, self._clock())
-        if len(self._states) > self._max:
-            self._states.popitem(last=False)
+    def put(self, member: str, raw_states: tuple[bytes, ...], consents: Consents) -> None:
+        """Remember a customer: the states of all identities as stored, and what was agreed to."""
+        self.forget(member)
+        self._seen[member] = Remembered(raw_states, consents, self._clock())
+        if len(self._seen) > self._max:
+            self._seen.popitem(last=False)
 
-    def get(self, member: str) -> bytes | None:
-        """A state of the last minute."""
-        raw, at = self._states.get(member, (None, 0))
-        return raw if self._clock() - at <= MAX_AGE_US else None
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._seen.clear()
+
+    def forget(self, member: str) -> None:
+        """Forget a customer."""
+        self._seen.pop(member, None)
+
+    def get(self, member: str) -> Remembered | None:
+        """A customer as of the last minute."""
+        seen = self._seen.get(member)
+        return seen if seen is not None and self._clock() - seen.at <= MAX_AGE_US else None

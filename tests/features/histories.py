@@ -81,6 +81,7 @@ def lines(draw, customers=("anna",)):
         amount_minor=draw(_amounts),
         quantity=draw(st.sampled_from([None, 1, 3])),
         late=draw(st.sampled_from([False, False, False, True])),
+        consent=draw(st.sampled_from([0, 0, 0, 1, 3, 7, 13])),
         properties=draw(properties),
     )
 
@@ -92,10 +93,7 @@ def histories(draw, customers=("anna",), max_size=25):
     for n, line in enumerate(draw(st.lists(lines(customers), max_size=max_size))):
         if found and draw(st.booleans()) and draw(st.booleans()):
             before = found[-1]
-            shared = {
-                name: getattr(before, name) for name in ("event_id", "type", "occurred_at", "customer_id", "late")
-            }
-            found.append(_replace(line, **shared, line_no=before.line_no + 1))
+            found.append(further_line(line, before))
         else:
             found.append(_replace(line, event_id=f"{draw(st.sampled_from(['e', 'E', 'é', '🙂', '9']))}{n}"))
     return found
@@ -103,7 +101,8 @@ def histories(draw, customers=("anna",), max_size=25):
 
 def further_line(line: Line, before: Line) -> Line:
     """A line as the next one of the event of another line."""
-    shared = {name: getattr(before, name) for name in ("event_id", "type", "occurred_at", "customer_id", "late")}
+    names = ("event_id", "type", "occurred_at", "customer_id", "late", "consent")
+    shared = {name: getattr(before, name) for name in names}
     return _replace(line, **shared, line_no=before.line_no + 1)
 
 

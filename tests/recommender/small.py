@@ -99,7 +99,7 @@ def after(*events: tuple[str, str], customer: str = "new"):
 
 def touches_of(lines: list[Line], until: int = NOW) -> Touches:
     """The lines as interactions: the slow and obvious way."""
-    rows = [row for row in lines if row.type in TOUCH_OF_TYPE and row.item_key is not None and not row.late]
+    rows = [row for row in lines if row.type in TOUCH_OF_TYPE and row.item_key is not None and row.counts]
     customers = sorted({row.customer_id for row in rows if row.customer_id is not None})
     keys = sorted({row.item_key for row in rows})
     coded = sorted(

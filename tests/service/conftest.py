@@ -15,6 +15,7 @@ import redis
 from features.settings import Settings, load_settings
 from service.app import app_of
 from service.bootstrap import Program, assemble, running
+from service.clock import Clock, wall_clock
 from tests.service.shop import OwnStore, publish
 
 Body = Callable[["Caller"], Coroutine[Any, Any, Any]]
@@ -66,13 +67,14 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(settings: Settings) -> AsyncIterator[Caller]:
+async def calling(settings: Settings, clock: Clock = wall_clock) -> AsyncIterator[Caller]:
     """One worker, without its port."""
-    program = assemble(settings)
+    program = assemble(settings, clock)
     app = app_of(program)
     async with running(program):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://rihla") as http:
+        patient = {"x-deadline-ms": "1000"}  # on a busy machine a first slate takes longer than callers wait
+        async with httpx.AsyncClient(transport=transport, base_url="http://rihla", headers=patient) as http:
             yield Caller(program, http)
 
 

@@ -174,8 +174,8 @@ class Overtaken(DrainStore):
         await self._overtake("write")
         return entries
 
-    async def pending(self):
-        ranges = await super().pending()
+    async def pending(self, upto=None):
+        ranges = await super().pending(upto)
         await self._overtake("claim")
         return ranges
 

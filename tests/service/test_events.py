@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from features.events import Line
-from service.ingest_events import Turn
 from service.store import keys
 from tests.service.conftest import calling
 from tests.service.shop import NOW, event
@@ -178,27 +177,6 @@ def test_the_clock_and_events_keep_who_stands_where(with_service, redis_client):
         (None, "engagement", "event"),
         ("engagement", "transaction", "event"),
     ]
-
-
-def test_a_turn_is_one_at_a_time_and_leaves_nothing_behind():
-    async def body():
-        locks, inside, most = {}, 0, 0
-
-        async def work():
-            nonlocal inside, most
-            async with Turn(locks, "c-1"):
-                inside += 1
-                most = max(most, inside)
-                await asyncio.sleep(0)
-                inside -= 1
-
-        tasks = [asyncio.create_task(work()) for _ in range(5)]
-        await asyncio.sleep(0)
-        tasks[2].cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        return most, locks
-
-    assert asyncio.run(body()) == (1, {})
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.consent import NOTHING_SAID
 from features.errors import StoreUnavailable
 from features.ids import customer_key
 from features.journey import Journey
@@ -16,6 +17,7 @@ from service.store.breaker import Breaker
 from service.store.clients import READS, WRITES, redis_client
 from service.store.coalesced import Calls, Coalesced
 from service.store.codec import SeenEvents, StateCodec, UnreadableState, body_digest, event_digest
+from service.store.known import Remembered
 from service.store.recently import MAX_AGE_US, Recently
 from tests.service.shop import NOW, SECOND
 
@@ -122,9 +124,14 @@ def test_what_was_seen_recently_is_bounded_in_number_and_age():
     now = [0]
     recently = Recently(lambda: now[0], max_customers=2)
     for member in "abc":
-        recently.put(member, member.encode())
-    assert [recently.get(member) for member in "abc"] == [None, b"b", b"c"]
+        recently.put(member, (member.encode(),), NOTHING_SAID)
+    assert [recently.get(member) for member in "abc"] == [
+        None,
+        Remembered((b"b",), NOTHING_SAID, 0),
+        Remembered((b"c",), NOTHING_SAID, 0),
+    ]
     now[0] = MAX_AGE_US + 1
     assert recently.get("c") is None
-    recently.put("c", None)
+    now[0] = 0
+    recently.forget("c")
     assert recently.get("c") is None

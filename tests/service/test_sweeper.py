@@ -42,7 +42,7 @@ def test_a_customer_who_acts_meanwhile_is_not_overwritten(with_service, redis_cl
         await caller.send(event("o-1", type="purchase"))
         customers = caller.program.customers
         where = customers.keys_of("c-1")
-        record = await customers.load_at(where, None, wall_clock())
+        record = (await customers.load_at(where, None, wall_clock())).asked
         await caller.send(event("e-1"))
         from service.store.customers import Change
 

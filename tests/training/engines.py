@@ -62,6 +62,7 @@ def made_up(n: int, random: Random) -> list[Line]:
             amount_minor=random.choice([None, 2**40, 5]),
             quantity=random.choice([None, 3]),
             late=random.random() < 0.1,
+            consent=random.choice([0, 0, 0, 1, 3, 7, 13]),
             properties=canonical({name: random.choice(ODD_VALUES) for name in names}),
         )
         if line.line_no:

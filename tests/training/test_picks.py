@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -137,9 +138,34 @@ def test_nobody_gets_a_file_without_rows(tmp_path, engine, data, ending):
         assert pq.read_table(out).column_names == COLUMNS
 
 
-def test_everyone_is_every_customer_with_an_event_sorted(data, shop):
-    known = set(pq.read_table(shop / "events")["customer_id"].to_pylist()) - {None}
-    assert list(everyone(data).customer_ids) == sorted(known)
+def test_everyone_is_every_customer_with_an_event_that_may_be_used_once_and_sorted(data, shop):
+    lines = pq.read_table(shop / "events")
+    agreed = lines.filter(pc.not_equal(pc.bit_wise_and(lines["consent"], 3), 1))
+    known = set(agreed["customer_id"].to_pylist()) - {None}
+    assert list(everyone(data).customer_ids) == sorted({data.heads.get(name, name) for name in known})
+
+
+def test_a_linked_visitor_gets_the_slate_of_the_whole_customer(tmp_path, engine, data):
+    visitor, head = next(
+        (each, head) for each, head in sorted(data.heads.items()) if each != head and head not in data.refusing
+    )
+    picks = slates_of(tmp_path, engine, data, [visitor, head])
+    assert picks[visitor] == picks[head] != []
+
+
+def test_who_refuses_personalisation_gets_what_a_stranger_gets(tmp_path, engine, data):
+    refusing = min(data.refusing)
+    picks = slates_of(tmp_path, engine, data, [refusing, "a stranger"])
+    assert picks[refusing] == picks["a stranger"] != []
+
+
+def slates_of(tmp_path, engine, data, customer_ids):
+    out = tmp_path / "picks.parquet"
+    write_picks(out, engine, data, Audience(customer_ids, np.full(len(customer_ids), data.until)), BARE)
+    found = {customer_id: [] for customer_id in customer_ids}
+    for row in pq.read_table(out).to_pylist():
+        found[row["customer_id"]].append((row["item_id"], row["score"], row["strategy"]))
+    return found
 
 
 def test_customers_files_of_every_format_read_the_same(tmp_path):

@@ -13,6 +13,8 @@ from features.events import DAY_US
 from features.vector import vectors
 from tests.features.histories import N_DAYS, SCHEMA, START_US
 from tests.training.engines import CUSTOMERS, case_table, log_table, made_up, online
+from tests.training.test_erased import erase, ids, log_of
+from tests.training.test_log import T0
 from training.relational import all_cases, state_table
 
 # What Spark, Ibis and pandas tell one another is not ours to mend.
@@ -57,3 +59,9 @@ def test_spark_gives_the_same_states_and_the_same_bytes_of_features(spark, tmp_p
     assert vectors(offline, now).tobytes() == vectors(expected, now).tobytes()
     everybody = all_cases(lines, moments[0]).to_pyarrow()
     assert everybody["customer_id"].to_pylist() == sorted(CUSTOMERS)
+
+
+def test_spark_leaves_out_whom_the_log_has_erased(spark, tmp_path):
+    log = log_of(tmp_path)
+    erase(tmp_path, ann=T0 + DAY_US)
+    assert ids(log, spark) == ["e2", "e3", "e4"]

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OURS: Final = frozenset({"events", "catalog.parquet", "decisions", "rejects.ndjson", "import.json", "model.json"})
+OURS: Final = frozenset(
+    {
+        *("events", "catalog.parquet", "decisions", "rejects.ndjson", "import.json", "model.json"),
+        *("erased", "base", "rebuilt.json"),
+    }
+)
 
 
 def check_out(out: Path, source: str, *, add: bool) -> None:

@@ -1,0 +1,130 @@
+"""The compiled loop over an exposure memory: how often what was shown within which window, and how faded it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numba import types
+
+from recommender.kernels import COUNT, LONGS, compiled, read_only, tuple_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from recommender.contract import LongVector
+
+LONGS_2D: Final[Any] = read_only(types.int64, 2)
+OF_ITEM, OF_KIND, OF_CHANNEL = range(3)
+ANY: Final = -1
+_HI, _ITEM, _TTL_S, _CHANNEL, _KIND, _SEEN, _REACTION = 0, 2, 3, 4, 5, 6, 7
+_F_ITEM, _F_HOUR, _F_PLACE, _F_COUNT = 0, 1, 3, 4
+"""Columns as in ``recommender.exposure``."""
+_HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
+
+
+_ROW: Final[Any] = types.int64[:, ::1]
+ITEM, AT, CHANNEL, KIND, TIMES, REACTED = range(6)
+"""Columns of what counts; ``REACTED`` is when, -1 for never, and -2 of counts, which say nothing of reactions."""
+
+
+@compiled(_ROW(LONGS_2D, LONGS_2D, COUNT, COUNT))
+def what_counts(shows: NDArray[np.int64], folded: NDArray[np.int64], now: int, n_channels: int) -> NDArray[np.int64]:
+    """Shows that were seen, reservations that have not expired at ``now`` (milliseconds), and counts of older ones.
+
+    Returns
+    -------
+    int64, shape (m, 6)
+        Item, milliseconds, channel, kind + 1, how often, reacted when.
+    """
+    rows = np.empty((len(shows) + len(folded), 6), np.int64)
+    m = 0
+    for i in range(len(shows)):
+        at = shows[i, _HI] >> 16
+        if shows[i, _SEEN] > 0 or at + shows[i, _TTL_S] * 1_000 > now:
+            rows[m, ITEM], rows[m, AT], rows[m, CHANNEL] = shows[i, _ITEM], at, shows[i, _CHANNEL]
+            rows[m, KIND], rows[m, TIMES] = shows[i, _KIND], 1
+            rows[m, REACTED] = at + shows[i, _SEEN] * _MINUTE_MS if shows[i, _REACTION] > 0 else -1
+            m += 1
+    for i in range(len(folded)):
+        rows[m, ITEM], rows[m, AT] = folded[i, _F_ITEM], folded[i, _F_HOUR] * _HOUR_MS
+        rows[m, CHANNEL], rows[m, KIND] = folded[i, _F_PLACE] % n_channels, folded[i, _F_PLACE] // n_channels
+        rows[m, TIMES], rows[m, REACTED] = folded[i, _F_COUNT], -2
+        m += 1
+    return rows[:m].copy()
+
+
+@compiled(types.void(_ROW, LONGS, LONGS, LONGS, types.int64[::1], types.int64[::1], COUNT, COUNT))
+def _count(
+    rows: NDArray[np.int64],
+    cap_of: LongVector,
+    cap_which: LongVector,
+    cap_window: LongVector,
+    of_item: LongVector,
+    total: LongVector,
+    row: int,
+    now: int,
+) -> None:
+    """Count one row for every cap whose window it is in."""
+    for cap in range(len(cap_of)):
+        if rows[row, AT] <= now - cap_window[cap]:
+            continue
+        if cap_of[cap] == OF_ITEM:
+            of_item[cap] += rows[row, TIMES] * (cap_which[cap] == ANY or cap_which[cap] == rows[row, CHANNEL])
+        else:
+            total[cap] += rows[row, TIMES] * (cap_which[cap] == rows[row, KIND if cap_of[cap] == OF_KIND else CHANNEL])
+
+
+@compiled(
+    tuple_of((types.int64[::1], types.int64[:, ::1], types.int64[::1], types.float64[::1]))(
+        LONGS_2D, LONGS_2D, COUNT, LONGS, LONGS, LONGS, COUNT, types.float64
+    )
+)
+def tally(
+    shows: NDArray[np.int64],
+    folded: NDArray[np.int64],
+    now: int,
+    cap_of: LongVector,
+    cap_which: LongVector,
+    cap_window: LongVector,
+    n_channels: int,
+    half_life_ms: float,
+) -> tuple[LongVector, NDArray[np.int64], LongVector, NDArray[np.float64]]:
+    """Count the shows that count at ``now`` (milliseconds).
+
+    Parameters
+    ----------
+    shows, folded : int64, shape (n, 8) and (m, 5)
+        As in :class:`recommender.exposure.Exposure`.
+    cap_of, cap_which, cap_window : int64, shape (k,)
+        What a cap counts, which channel or kind + 1 (``ANY`` for any), and milliseconds.
+
+    Returns
+    -------
+    item : int64, shape (u,)
+        Ascending.
+    count : int64, shape (u, k)
+        Shows of each item within the window of each cap that is of an item.
+    total : int64, shape (k,)
+        All shows within the window of each cap of a kind or a channel.
+    faded : float64, shape (u,)
+        Shows since the last reaction to each item, each half as much a half-life later.
+    """
+    rows = what_counts(shows, folded, now, n_channels)
+    m, n_caps = len(rows), len(cap_of)
+    order = np.argsort(rows[:, ITEM])
+    items, faded = np.empty(m, np.int64), np.zeros(m)
+    count, total = np.zeros((m, n_caps), np.int64), np.zeros(n_caps, np.int64)
+    u, start = 0, 0
+    while start < m:
+        end, reacted_at = start, -1
+        items[u] = rows[order[start], ITEM]
+        while end < m and rows[order[end], ITEM] == items[u]:
+            reacted_at = max(reacted_at, rows[order[end], REACTED])
+            end += 1
+        for row in order[start:end]:
+            _count(rows, cap_of, cap_which, cap_window, count[u], total, row, now)
+            if rows[row, REACTED] > -2 and rows[row, AT] > reacted_at:
+                faded[u] += 2.0 ** (-max(0, now - rows[row, AT]) / half_life_ms)
+        u, start = u + 1, end
+    return items[:u].copy(), count[:u].copy(), total, faded[:u].copy()

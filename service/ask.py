@@ -1,0 +1,79 @@
+"""One slate that somebody asks for, read once and passed on: whose, what, under which key, by when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from service.deadline import NEVER
+from service.deciding import request_of
+from service.keyed import Key, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recommender.slate import SlateRequest
+    from service.deadline import Deadline
+    from service.models import SlateOptions
+    from service.store.keys import CustomerKeys
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the slates of one batch share.
+
+    ``taken`` are the items of each customer's slates so far, by the id of the head; None where they may repeat each
+    other. One slate is decided at a time, so that live traffic is held up by one decision at most.
+    """
+
+    taken: dict[str, list[str]] | None = None
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @classmethod
+    def of(cls, *, is_distinct: bool) -> Batch:
+        """A new batch."""
+        return cls(defaultdict(list) if is_distinct else None)
+
+    def without_taken(self, request: SlateRequest, customer_id: str) -> SlateRequest:
+        """A request less what the customer's other slates show."""
+        taken = () if self.taken is None else tuple(self.taken.get(customer_id, ()))
+        return replace(request, exclude=(*request.exclude, *taken)) if taken else request
+
+    def take(self, customer_id: str, item_ids: Iterable[str]) -> None:
+        """Note the items of one of a customer's slates, before it is reserved: the next may be decided by then."""
+        if self.taken is not None:
+            self.taken[customer_id].extend(item_ids)
+
+    def give_back(self, customer_id: str, item_ids: Iterable[str]) -> None:
+        """Free the items of a slate that does not go out."""
+        if self.taken is not None:
+            gone = set(item_ids)
+            self.taken[customer_id] = [each for each in self.taken[customer_id] if each not in gone]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A slate of one customer; ``key`` None where it need not be the same again."""
+
+    customer_id: str
+    where: CustomerKeys
+    options: SlateOptions
+    request: SlateRequest
+    key: Key | None
+    deadline: Deadline = NEVER
+    batch: Batch | None = None
+
+    @classmethod
+    def of(
+        cls,
+        customer_id: str,
+        where: CustomerKeys,
+        options: SlateOptions,
+        deadline: Deadline = NEVER,
+        batch: Batch | None = None,
+    ) -> Ask:
+        """What a caller wants."""
+        request = request_of(options)
+        return cls(customer_id, where, options, request, key_of(options.decision_key, request), deadline, batch)

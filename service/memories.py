@@ -1,0 +1,27 @@
+"""Everything that a worker itself remembers of customers: where an erasure has to be heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from service.reserving import Reserving
+    from service.store.customers import Customers
+
+
+class Memories:
+    """The memories of one worker."""
+
+    def __init__(self, customers: Customers, reserving: Reserving) -> None:
+        self._customers, self._reserving = customers, reserving
+
+    def forget(self, members: Collection[str]) -> None:
+        """Forget some customers, by their keys."""
+        self._customers.forget_recent(members)
+        self._reserving.forget(members)
+
+    def forget_everybody(self) -> None:
+        """Forget what was last seen of everybody, since some of them may have been erased unheard."""
+        self._customers.forget_all_recent()
