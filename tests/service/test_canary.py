@@ -125,4 +125,4 @@ def test_labels_come_from_closed_sets(with_service):
     assert labels["class"] <= {"live", "events", "bulk"}
     assert labels["step"] <= {"read", "decide", "record"}
     assert labels["stage"] <= {"awareness", "engagement", "transaction", "retention"}
-    assert labels["strategy"] <= {"personal", "related", "popular", "static", "empty", "contextual"}
+    assert labels["strategy"] <= {"personal", "related", "popular", "static", "empty", "withheld"}

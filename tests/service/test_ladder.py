@@ -76,7 +76,7 @@ def test_a_request_with_no_time_left_gets_a_lower_level_and_says_why(with_servic
     async def body(caller):
         await caller.send(event("e-1"))
         for _ in range(100):
-            caller.program.recommend._floors.saw(Step.READ, 0.04)
+            caller.program.recommend._grounds._floors.saw(Step.READ, 0.04)
         await caller.slate("c-1")
         path = "/v1/customers/c-1/recommendations"
         short = await caller.http.get(path, headers={"x-deadline-ms": "1"})
