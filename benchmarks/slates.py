@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MICROS = 1_000_000
 N_REQUESTS = 60_000
+N_KEYED = 200
+"""Few, so that nearly all of their slates are repeats."""
 BATCH = 100
 
 
@@ -47,6 +49,7 @@ class Throughput(NamedTuple):
     floor: list[Measured]
     full: list[Measured]
     popular: list[Measured]
+    keyed: list[Measured]
 
     @property
     def full_rate(self) -> float:
@@ -82,18 +85,22 @@ def patient_customers(program: Program) -> Customers:
 
 
 def throughput(shop: Shop, served: Served, seconds: float, rounds: int) -> Throughput:
-    """The floor, the full pipeline and the popular slate, interleaved."""
+    """The floor, the full pipeline, the popular slate and the repeated one, interleaved."""
     full = slate_requests(shop)
-    popular = [get(path_of(f"nobody-{n}")) for n in range(N_REQUESTS)]
+    keyed = [
+        get(f"{path_of(shop.customer_ids[n])}?decision_key=again") for n in range(min(N_KEYED, len(shop.customer_ids)))
+    ]
     plain = [get("/slate")] * N_REQUESTS
     with Redis.from_url(served.redis_url) as store:
         store.set(KEY, example(shop, served))
-    found = Throughput([], [], [])
+    found = Throughput([], [], [], [])
     with floor(served.redis_url, shop.home / "floor.log") as (port, pid):
-        for _ in range(rounds):
+        for number in range(rounds):
+            strangers = [get(path_of(f"nobody-{number}-{n}")) for n in range(N_REQUESTS)]
             found.floor.append(_measured(port, pid, plain, seconds))
             found.full.append(_measured(served.port, served.worker(), full, seconds))
-            found.popular.append(_measured(served.port, served.worker(), popular, seconds))
+            found.popular.append(_measured(served.port, served.worker(), strangers, seconds))
+            found.keyed.append(_measured(served.port, served.worker(), keyed * (N_REQUESTS // len(keyed)), seconds))
     return found
 
 
@@ -101,7 +108,10 @@ def throughput_rows(found: Throughput, us_of_steps: str) -> list[Row]:
     return [
         _ratio(found, found.full, "slate, full pipeline", 0.20, us_of_steps),
         _ratio(found, found.full, "slate, blend only", 0.35, "no ranker stands behind the blend yet: the same run"),
-        _ratio(found, found.popular, "slate, popular", 0.70, "customers nobody knows: read, record and routing remain"),
+        _ratio(
+            found, found.popular, "slate, popular", 0.70, "customers nobody knows: read, reservation and routing remain"
+        ),
+        _ratio(found, found.keyed, "slate, keyed repeat", 0.70, "one round trip; what is kept becomes an answer again"),
     ]
 
 

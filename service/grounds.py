@@ -60,6 +60,8 @@ class Grounds:
             return self._below(customer_id, options, error.reason)
         except TimeoutError:
             return self._below(customer_id, options, Reason.DEADLINE)
+        except (TypeError, ValueError):  # an answer of another form than was asked for
+            return self._below(customer_id, options, Reason.STORE_UNAVAILABLE)
         if not self._floors.fits(deadline, Step.DECIDE):
             return self.without_profile(options, Consented(False, known.may_be_sent(options.channel)), Reason.DEADLINE)
         consented = Consented(known.is_personalised, known.may_be_sent(options.channel))
