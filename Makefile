@@ -1,6 +1,6 @@
 # What a person or CI does with this repository. Bare `make` prints it.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types bench lock clean
+.PHONY: help install demo test reliability lint types bench lock clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -24,6 +24,9 @@ demo: install ## Simulate a shop, train, serve, show slates; up until Ctrl-C (ON
 
 test: install ## Run every test; real data with RIHLA_DATASETS=DIR
 	@$(BIN)/python -m pytest $(ARGS)
+
+reliability: install ## Inject every fault at full length; a table of targets and figures
+	@RELIABILITY=full $(BIN)/python -m pytest tests/reliability $(ARGS)
 
 lint: install ## Check style, formatting, the direction of imports and the Dockerfile
 	@$(BIN)/ruff check

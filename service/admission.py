@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from service.deadline import mark_arrival
-from service.gate import Gate, Traffic
+from service.gate import Traffic
 from service.ladder import Reason
 from service.problems import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from service.gate import Gate
+
+REFUSAL: Final = problem(503, Reason.OVERLOAD, "there is more to do than can be done; please come again")
 BULK_ENDS: Final = (":batch", "/export")
 BULK_STARTS: Final = ("/v1/audiences", "/v1/stage-changes")
 READS: Final = frozenset({"GET", "HEAD"})
@@ -24,8 +27,8 @@ READS: Final = frozenset({"GET", "HEAD"})
 class Admission:
     """Lets requests in by class, refuses with 503 and ``Retry-After`` what would only wait."""
 
-    def __init__(self, app: ASGIApp, gate: Gate | None = None) -> None:
-        self._app, self._gate = app, gate or Gate()
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app, self._gate = app, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         traffic = class_of(scope["method"], scope["path"]) if scope["type"] == "http" else None
@@ -34,8 +37,7 @@ class Admission:
             return
         mark_arrival(scope)
         if not await self._gate.enter(traffic):
-            refusal = problem(503, Reason.OVERLOAD, "there is more to do than can be done; please come again")
-            await refusal(scope, receive, send)
+            await REFUSAL(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)

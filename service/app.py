@@ -12,6 +12,7 @@ from service import problems
 from service.admission import Admission
 from service.bootstrap import assemble, running
 from service.clock import wall_clock
+from service.gate import Gate
 from service.observed import Observed
 from service.openapi import describe
 from service.routes import customers, erasures, events, health, identities, items, recommendations, stages
@@ -52,7 +53,7 @@ def app_of(program: Program) -> FastAPI:
             module.router(program), max_body_size=MAX_BODY
         )  # on the routes, so that a problem tells of it
     problems.install(app)
-    app.add_middleware(Admission)
+    app.add_middleware(Admission, gate=Gate(program.recommend.live, program.lag))
     app.add_middleware(Observed)
     describe(app)
     return app

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from service.store.customers import Customers
     from service.store.known import Known
 
-MAX_LOOKS: Final = 8
+MAX_LOOKS: Final = 2 * len(keys.PARTITIONS)
 """Rounds in which a page looks for customers who still stand there, before it goes out as it is."""
 
 

@@ -12,7 +12,7 @@ from features.journey import Journey
 from features.settings import Settings, consent_defaults, pepper_of
 from recommender.caps import Caps
 from service.audiences import PageAudience
-from service.catalog_changes import PutItems, follow_catalog, load_catalog
+from service.catalog_changes import NONSENSE, PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
 from service.deadline import Floors
@@ -169,7 +169,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
 async def running(program: Program) -> AsyncIterator[None]:
     """Follow bundles and the catalogue while the worker lives; finish what is under way at its end."""
     await program.serving.look()
-    with suppress(StoreError):  # a worker starts without the store and answers from further down the ladder
+    with suppress(StoreError, *NONSENSE):  # a worker starts without the store and answers from further down the ladder
         await load_functions(program.clients.background)
         await load_catalog(program.items, program.serving)
     followers = [

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from service.store.items import ItemStore
 
 RETRY_S: Final = 0.5
+NONSENSE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What an answer of another form than was asked for leads to: a store's bytes are input like any other."""
 log = structlog.get_logger()
 
 
@@ -88,9 +90,9 @@ async def follow_catalog(store: ItemStore, serving: Serving, memories: Memories)
                 place = heard.place
                 memories.forget(heard.erased)
                 apply(serving, heard.items)
-        except StoreError as error:
+        except (StoreError, *NONSENSE) as error:
             if not was_away:
-                log.warning("catalog_changes_unheard", code=error.code)
+                log.warning("catalog_changes_unheard", error=type(error).__name__)
             was_away = True
             await asyncio.sleep(RETRY_S)
 

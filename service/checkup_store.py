@@ -124,7 +124,8 @@ async def _epoch(client: Redis, settings: Settings) -> Finding:
 async def _setting(client: Redis, name: str) -> str | None:
     """A setting of the store; None where it may not be asked."""
     try:
-        found: dict[str, Any] = await client.config_get(name)
+        found: Any = await client.config_get(name)
     except ResponseError:
         return None
-    return found.get(name)
+    value: str | None = found.get(name)
+    return value

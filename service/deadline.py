@@ -101,14 +101,15 @@ class Floors:
     -----
     Ma, Muthukrishnan and Sandler 2013, "Frugal streaming for estimating quantiles", with steps in proportion:
     up by ``RATE`` times .9 when a step took longer, down by ``RATE`` times .1 when it did not. A step that was
-    passed over lowers its floor too, so that one slow minute does not keep it from being tried again.
+    passed over lowers its floor too, so that one slow minute does not keep it from being tried again, and all
+    floors together stay under the default deadline.
     """
 
     RATE: Final = 0.05
     SHARE: Final = 0.9
     FIRST_S: Final = 0.003
     LEAST_S: Final = 0.0005
-    MOST_S: Final = 0.1
+    MOST_S: Final = 0.04
 
     def __init__(self) -> None:
         self._floor_s = dict.fromkeys(Step, self.FIRST_S)

@@ -24,6 +24,7 @@ LEFT_OUT: Final = "every reader of the log leaves this customer out"
 REWRITTEN: Final = "files of the log that held a line of this customer are rewritten without it"
 FILE: Final = "the store's append-only file is rewritten"
 ROWS: Final = "a model that was trained without this customer's rows is served"
+NO_ROWS: Final = "no model is served"
 ONLINE: Final = "state, consent, links, exposure and keyed decisions are gone from the store"
 
 
@@ -78,7 +79,7 @@ class DescribeErasure:
             "log": _part(receipt.left_out_at, LEFT_OUT),
             "log_files": _part(receipt.log_at, REWRITTEN),
             "append_only_file": _part(receipt.file_at, FILE, receipt.file_flaw),
-            "model_rows": _part(self._without_rows_since(receipt), ROWS),
+            "model_rows": _part(self._without_rows_since(receipt), ROWS if self._serving.has_bundle else NO_ROWS),
         }
         return {
             "receipt_id": receipt_id,

@@ -1,11 +1,13 @@
-"""A bounded number of requests at work, a short queue by priority, and no more: what does not fit is told at once.
+"""Who is let in: by class, by how many are at work, and by how long the live ones among them will take.
 
-Few at once, because they share one event loop: each one more makes all others later, and the refusals with them.
+Live requests never queue here, since their queue is the loop itself: one that would be late is refused at
+once. The others wait a while, and only as long as they do not stand in the way of live ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,6 +16,9 @@ from service.metrics import ADMITTED, UNDER_WAY, WAITED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from service.lag import LoopLag
+    from service.live import Live
 
 
 class Traffic(StrEnum):
@@ -25,41 +30,44 @@ class Traffic(StrEnum):
 
 
 class Room(NamedTuple):
-    """How many of a class may be at work, how many may wait for it, and for how long."""
+    """How many of a class may be at work, how many may wait for it, how long, and at which backlog none is let in."""
 
     at_once: int
     waiting: int
     patience_s: float
+    backlog_s: float
 
 
 ROOMS: Final[Mapping[Traffic, Room]] = {
-    Traffic.LIVE: Room(at_once=12, waiting=24, patience_s=0.06),
-    Traffic.EVENTS: Room(at_once=12, waiting=256, patience_s=0.5),
-    Traffic.BULK: Room(at_once=2, waiting=4, patience_s=0.25),
+    Traffic.LIVE: Room(at_once=256, waiting=0, patience_s=0, backlog_s=0.08),
+    Traffic.EVENTS: Room(at_once=32, waiting=256, patience_s=0.5, backlog_s=0.025),
+    Traffic.BULK: Room(at_once=2, waiting=8, patience_s=0.5, backlog_s=0.01),
 }
-AT_ONCE: Final = 12
-"""Of all classes together, in one worker."""
+ALWAYS: Final = 16
+"""So many live requests are let in whatever the backlog is said to be, so that the next ones can correct it."""
+LOOK_EVERY_S: Final = 0.005
+LAG_MEMORY_S: Final = 0.05
 
 
 class Gate:
     """Who is let in, who waits and who is refused."""
 
-    def __init__(self, rooms: Mapping[Traffic, Room] = ROOMS, at_once: int = AT_ONCE) -> None:
-        self._rooms, self._at_once = rooms, at_once
+    def __init__(self, live: Live, lag: LoopLag, rooms: Mapping[Traffic, Room] = ROOMS) -> None:
+        self._live, self._lag, self._rooms = live, lag, rooms
         self._n = dict.fromkeys(Traffic, 0)
         self._queues: dict[Traffic, deque[asyncio.Future[bool]]] = {each: deque() for each in Traffic}
+        self._look: asyncio.TimerHandle | None = None
 
     async def enter(self, traffic: Traffic) -> bool:
-        """Wait for a turn; False when there is none, at once where the queue is full."""
+        """Wait for a turn; False when there is none, at once where nobody else may wait."""
         if self._has_room(traffic) and not self._queues[traffic]:
             self._let_in(traffic)
             ADMITTED.labels(traffic, "at_once").inc()
             return True
-        queue = self._queues[traffic]
-        if len(queue) >= self._rooms[traffic].waiting:
+        if len(self._queues[traffic]) >= self._rooms[traffic].waiting:
             ADMITTED.labels(traffic, "refused").inc()
             return False
-        return await self._wait(traffic, queue)
+        return await self._wait(traffic)
 
     def leave(self, traffic: Traffic) -> None:
         """Give a turn back; it goes to the first who may have it."""
@@ -67,19 +75,17 @@ class Gate:
         UNDER_WAY.labels(traffic).dec()
         self._hand_over()
 
-    async def _wait(self, traffic: Traffic, queue: deque[asyncio.Future[bool]]) -> bool:
-        loop = asyncio.get_running_loop()
+    async def _wait(self, traffic: Traffic) -> bool:
+        loop, queue = asyncio.get_running_loop(), self._queues[traffic]
         turn: asyncio.Future[bool] = loop.create_future()
         queue.append(turn)
         started = loop.time()
-        self._hand_over()
-        timer = loop.call_later(self._rooms[traffic].patience_s, self._give_up, turn, queue)
+        timer = loop.call_later(self._rooms[traffic].patience_s, _give_up, turn, queue)
+        self._look_later()
         try:
             is_in = await turn
         except asyncio.CancelledError:
-            self._give_up(turn, queue)
-            if turn.done() and not turn.cancelled() and turn.result():
-                self.leave(traffic)
+            self._leave_queue(turn, traffic)
             raise
         finally:
             timer.cancel()
@@ -87,25 +93,49 @@ class Gate:
         ADMITTED.labels(traffic, "after_waiting" if is_in else "gave_up").inc()
         return is_in
 
+    def _leave_queue(self, turn: asyncio.Future[bool], traffic: Traffic) -> None:
+        """Whoever leaves while waiting gives back a turn that came at the same moment."""
+        if turn in self._queues[traffic]:
+            self._queues[traffic].remove(turn)
+        elif not turn.cancelled() and turn.done() and turn.result():
+            self.leave(traffic)
+
     def _hand_over(self) -> None:
-        for traffic in Traffic:
-            queue = self._queues[traffic]
+        for traffic, queue in self._queues.items():
             while queue and self._has_room(traffic):
                 turn = queue.popleft()
                 if not turn.done():
                     self._let_in(traffic)
                     turn.set_result(True)
 
+    def _look_later(self) -> None:
+        """The backlog shrinks without anybody leaving here, so whoever waits for that is looked after."""
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look_now)
+
+    def _look_now(self) -> None:
+        self._look = None
+        self._hand_over()
+        if any(self._queues.values()):
+            self._look_later()
+
     def _has_room(self, traffic: Traffic) -> bool:
-        return sum(self._n.values()) < self._at_once and self._n[traffic] < self._rooms[traffic].at_once
+        room = self._rooms[traffic]
+        if traffic is Traffic.LIVE and self._n[traffic] < ALWAYS:
+            return True
+        return self._n[traffic] < room.at_once and self._backlog_s() <= room.backlog_s
+
+    def _backlog_s(self) -> float:
+        """How late one who comes now would be: behind those who are in, or because the loop itself is late."""
+        return max(self._n[Traffic.LIVE] * self._live.pace_s, self._lag.since(time.monotonic() - LAG_MEMORY_S))
 
     def _let_in(self, traffic: Traffic) -> None:
         self._n[traffic] += 1
         UNDER_WAY.labels(traffic).inc()
 
-    @staticmethod
-    def _give_up(turn: asyncio.Future[bool], queue: deque[asyncio.Future[bool]]) -> None:
-        if turn in queue:
-            queue.remove(turn)
-        if not turn.done():
-            turn.set_result(False)
+
+def _give_up(turn: asyncio.Future[bool], queue: deque[asyncio.Future[bool]]) -> None:
+    if turn in queue:
+        queue.remove(turn)
+    if not turn.done():
+        turn.set_result(False)

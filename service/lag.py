@@ -35,7 +35,12 @@ class LoopLag:
         """Seconds by which the loop was held up, at most, at any time since a moment (monotonic)."""
         now = time.monotonic()
         running = 0.0 if self._due is None else max(0.0, now - self._due)
-        return max([running, *(late for at, late in self._late if at >= moment)])
+        worst = running
+        for at, late in reversed(self._late):
+            if at < moment:
+                break
+            worst = max(worst, late)
+        return worst
 
     def _note(self, now: float) -> None:
         late = now - (self._due or now)

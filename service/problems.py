@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from features.errors import InputError, RihlaError, StoreContended, StoreError, StoreFull
+from service.logs import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -184,9 +184,7 @@ async def _failed(_: Request, error: Exception) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     """A fault of ours: the log gets its kind and place, not its text, which may carry what was sent."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-3:]]
-    log.error("request_failed", error=type(error).__name__, places=places)
+    log.error("request_failed", error=type(error).__name__, places=places_of(error))
     return problem(500, "internal_error", "something went wrong on our side")
 
 

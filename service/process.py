@@ -11,6 +11,7 @@ from typing import Final
 from features.settings import Settings, load_settings
 from service.lifeline import end_with_parent
 from service.logs import configure_logs
+from service.tasks import report
 
 NICENESS: Final = 5
 """Those who answer requests go first."""
@@ -36,6 +37,7 @@ async def wait(stop: asyncio.Event, seconds: float) -> None:
 
 async def _until_asked(body: Body, settings: Settings) -> None:
     stop = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(report)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     await body(settings, stop)

@@ -166,7 +166,8 @@ class Recommend:
 
     async def _decided(self, ask: Ask, given: Given) -> Decided:
         if ask.batch is None:
-            return self._deciding.slate(ask.customer_id, ask.request, given, ask.options.explain)
+            async with self.live.turn():
+                return self._deciding.slate(ask.customer_id, ask.request, given, ask.options.explain)
         async with ask.batch.one_at_a_time:
             await self.live.let_pass()
             request = ask.batch.without_taken(ask.request, head_of(ask, given))

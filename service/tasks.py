@@ -1,11 +1,16 @@
-"""Ending background tasks for sure."""
+"""Ending background tasks for sure, and telling of those that failed."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
 
+import structlog
+
+from service.logs import places_of
+
 ASK_AGAIN_S: Final = 0.1
+log = structlog.get_logger()
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:
@@ -15,3 +20,10 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
         for task in waiting:
             task.cancel()
         _, waiting = await asyncio.wait(waiting, timeout=ASK_AGAIN_S)
+
+
+def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Exception handler of a loop: the kind and place of what nobody waited for, never its text."""
+    error = context.get("exception")
+    if error is not None:
+        log.error("task_failed", error=type(error).__name__, places=places_of(error))

@@ -19,6 +19,7 @@ from features.settings import load_settings
 from service.app import create_app
 from service.lifeline import end_with_parent
 from service.logs import configure_logs
+from service.tasks import report
 
 if TYPE_CHECKING:
     from features.settings import Settings
@@ -41,6 +42,7 @@ async def serve(settings: Settings) -> None:
         log_enabled=False,
     )
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(report)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, server.stop)
     gc.freeze()  # what was imported lives as long as the process; looking at it again only costs time

@@ -13,7 +13,7 @@ from features.errors import StoreUnavailable
 from features.ids import customer_key
 from features.journey import Journey
 from service.store import keys
-from service.store.breaker import FAILURES, PROBE_EVERY_S, Breaker
+from service.store.breaker import Breaker
 from service.store.clients import READS, WRITES, redis_client
 from service.store.coalesced import Calls, Coalesced
 from service.store.codec import SeenEvents, StateCodec, UnreadableState, body_digest, event_digest
@@ -135,20 +135,3 @@ def test_what_was_seen_recently_is_bounded_in_number_and_age():
     now[0] = 0
     recently.forget("c")
     assert recently.get("c") is None
-
-
-def test_a_breaker_opens_after_failures_in_a_row_and_lets_one_probe_through_at_a_time():
-    now = [0.0]
-    breaker = Breaker("reads", lambda: now[0])
-    for _ in range(FAILURES - 1):
-        breaker.failed()
-    breaker.succeeded()
-    assert breaker.allows()
-    for _ in range(FAILURES):
-        assert breaker.allows()
-        breaker.failed()
-    assert [breaker.allows() for _ in range(3)] == [False] * 3
-    now[0] += PROBE_EVERY_S
-    assert [breaker.allows() for _ in range(3)] == [True, False, False]
-    breaker.succeeded()
-    assert [breaker.allows() for _ in range(3)] == [True] * 3
