@@ -104,7 +104,7 @@ def test_a_full_store_says_so_and_keeps_what_it_has(with_service, store):
 
     full, slate, after = with_service(body)
     assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "store_full", "1")
-    assert levels([slate]) == [(0, None)]
+    assert levels([slate]) == [(Level.STALE, "store_full")]  # it cannot be reserved
     assert after["accepted"] == 1
 
 
