@@ -46,6 +46,7 @@ DECISIONS: Final = pa.schema(
         ("level", pa.int32()),
         *((name, pa.string()) for name in ("reason", "strategy")),
         ("slots", pa.list_(_SLOT)),
+        ("personalised", pa.bool_()),
     ]
 )
 """A row a slate, the fields of :class:`service.decisions.Decision`."""

@@ -28,12 +28,6 @@ async def agree(caller, customer_id="c-1", **said):
     return answer.json()
 
 
-async def known(caller, customer_id="c-1"):
-    answer = await caller.http.get(f"/v1/customers/{customer_id}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
 def test_without_consent_a_slate_is_what_anybody_would_get(with_service):
     async def body(caller):
         await caller.send(*(event(f"e-{n}", item_id="sku-7") for n in range(4)))
@@ -64,7 +58,7 @@ def test_without_consent_no_profile_is_written_and_the_log_says_why(with_service
     async def body(caller):
         await agree(caller, personalisation=False, occurred_at=time.time() - 600)
         await caller.send(event("e-1"), event("e-2", item_id="sku-3"))
-        return (await known(caller))["known"], caller.program.customers.keys_of("c-1")
+        return (await caller.known())["known"], caller.program.customers.keys_of("c-1")
 
     facts, where = with_service(body)
     assert facts["counts"]["views"] == facts["items_seen"] == 0
@@ -81,7 +75,7 @@ def test_an_event_counts_by_the_consent_of_its_own_time(with_service):
         await agree(caller, personalisation=False, occurred_at=now - 600)
         await agree(caller, personalisation=True, occurred_at=now - 300)
         await caller.send(*(event(f"e-{ago}", occurred_at=now - ago) for ago in (900, 450, 100)))
-        return (await known(caller))["known"]["counts"]["views"]
+        return (await caller.known())["known"]["counts"]["views"]
 
     assert with_service(body) == 2
 
@@ -91,7 +85,7 @@ def test_consent_sent_with_other_events_holds_for_them_whatever_their_order(with
         withdrawn = event("w", type="consent", item_id=None, properties={"personalisation": False})
         withdrawn["occurred_at"] -= 60
         await caller.send(event("e-1"), withdrawn, event("e-2"))
-        return (await known(caller))["known"]["counts"]["views"]
+        return (await caller.known())["known"]["counts"]["views"]
 
     assert with_service(body) == 0
 
@@ -101,7 +95,7 @@ def test_the_latest_word_wins_in_any_order_of_arrival(with_service):
         now = time.time()
         await agree(caller, email=False, occurred_at=now - 10)
         await agree(caller, email=True, occurred_at=now - 20)
-        return (await known(caller))["consent"]
+        return (await caller.known())["consent"]
 
     said = with_service(body)
     assert said["email"]["is_given"] is False
@@ -157,7 +151,7 @@ def test_what_holds_without_a_word_is_a_setting(settings):
             before = await caller.slate(channel="email")
             await agree(caller, personalisation=True, email=True, occurred_at=time.time() - 70)
             await caller.send(event("e-2"))
-            return before, await caller.slate(channel="email"), await known(caller)
+            return before, await caller.slate(channel="email"), await caller.known()
 
     before, after, facts = asyncio.run(body())
     assert before["consent"] == {"personalised": False, "channel": False}

@@ -23,12 +23,6 @@ async def link(caller, customer_id, other, *, undo=False, **fields):
     return await caller.http.post(f"/v1/identities:{'unlink' if undo else 'link'}", json=body)
 
 
-async def known(caller, customer_id):
-    answer = await caller.http.get(f"/v1/customers/{customer_id}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
 def views(facts):
     return facts["known"]["counts"]["views"]
 
@@ -38,7 +32,7 @@ def test_linked_identities_are_one_customer_whichever_is_asked_about(with_servic
         await caller.send(event("e-1", "anon:9", item_id="sku-7"), event("e-2", "c-1", item_id="sku-3"))
         answer = await link(caller, "c-1", "anon:9", event_id="login")
         assert (answer.status_code, answer.json()) == (202, {"event_id": "login", "accepted": 1, "duplicates": 0})
-        return [await known(caller, each) for each in ("c-1", "anon:9")], [
+        return [await caller.known(each) for each in ("c-1", "anon:9")], [
             await caller.slate(each) for each in ("c-1", "anon:9")
         ]
 
@@ -55,7 +49,7 @@ def test_an_event_after_the_link_counts_for_the_whole_customer(with_service):
         await caller.send(event("e-1", "c-1"))
         await link(caller, "c-1", "anon:9")
         await caller.send(event("e-2", "anon:9"), event("o-1", "anon:9", type="purchase"))
-        return await known(caller, "c-1")
+        return await caller.known("c-1")
 
     facts = with_service(body)
     assert views(facts) == 2
@@ -67,7 +61,7 @@ def test_an_unlink_gives_each_their_own_back(with_service):
         await caller.send(event("e-1", "anon:9"), event("e-2", "c-1"), event("e-3", "c-1"))
         await link(caller, "c-1", "anon:9")
         await link(caller, "anon:9", "c-1", undo=True)
-        return await known(caller, "c-1"), await known(caller, "anon:9")
+        return await caller.known("c-1"), await caller.known("anon:9")
 
     one, other = with_service(body)
     assert (one["identities"], views(one)) == (["c-1"], 2)
@@ -79,7 +73,7 @@ def test_links_reach_through_others(with_service):
         await caller.send(*(event(f"e-{n}", f"anon:{n}") for n in range(4)))
         for n in range(3):
             await link(caller, f"anon:{n}", f"anon:{n + 1}")
-        return [await known(caller, f"anon:{n}") for n in range(4)]
+        return [await caller.known(f"anon:{n}") for n in range(4)]
 
     assert [(len(each["identities"]), views(each)) for each in with_service(body)] == [(4, 4)] * 4
 
@@ -93,7 +87,7 @@ def test_a_link_that_makes_too_many_of_one_customer_is_refused_and_changes_nothi
         )
         freed = await link(caller, "c-1", "anon:0", undo=True)
         again = await link(caller, "c-1", "anon:one-more", event_id="late-login")
-        return answers, refused, batch, freed, again, (await known(caller, "c-1"))["identities"]
+        return answers, refused, batch, freed, again, (await caller.known("c-1"))["identities"]
 
     answers, refused, batch, freed, again, identities = with_service(body)
     assert {answer.status_code for answer in answers} == {202}
@@ -109,7 +103,7 @@ def test_two_groups_are_not_joined_into_one_that_is_too_large(with_service):
         for customer, first in (("c-1", 0), ("c-2", 10)):
             for n in range(4):
                 await link(caller, customer, f"anon:{first + n}")
-        return await link(caller, "anon:2", "anon:12"), await known(caller, "c-1"), await known(caller, "c-2")
+        return await link(caller, "anon:2", "anon:12"), await caller.known("c-1"), await caller.known("c-2")
 
     refused, one, other = with_service(body)
     assert refused.status_code == 409
@@ -123,7 +117,7 @@ def test_a_link_is_an_event_of_the_log_like_any_other(with_service, redis_client
         await caller.send(sent)
         assert (await caller.send(sent))["duplicates"] == 1
         where = caller.program.customers.keys_of("c-1")
-        return redis_client.xrange(f"rihla:{{p{where.partition:02d}}}:events"), await known(caller, "c-1")
+        return redis_client.xrange(f"rihla:{{p{where.partition:02d}}}:events"), await caller.known("c-1")
 
     entries, facts = with_service(body)
     lines = [line for _, fields in entries for line in read_lines(fields[b"b"])]
@@ -139,9 +133,9 @@ def test_a_repeat_repairs_a_link_whose_other_end_was_not_written(with_service, r
         await caller.send(event("e-1", "c-1"), event("e-2", "anon:9"))
         await link(caller, "c-1", "anon:9", event_id="login")
         redis_client.hdel(caller.program.customers.keys_of("anon:9").record, "e")
-        torn = [(await known(caller, each))["identities"] for each in ("c-1", "anon:9")]
+        torn = [(await caller.known(each))["identities"] for each in ("c-1", "anon:9")]
         answer = await link(caller, "c-1", "anon:9", event_id="login")
-        return torn, answer, await known(caller, "anon:9")
+        return torn, answer, await caller.known("anon:9")
 
     torn, answer, facts = with_service(body)
     assert torn == [["c-1"], ["anon:9"]]
@@ -160,7 +154,7 @@ def test_a_link_is_refused_while_the_store_is_away_and_taken_afterwards(settings
                 if taken.status_code == 202:
                     break
                 await asyncio.sleep(0.05)
-            return refused, taken, await known(caller, "anon:9")
+            return refused, taken, await caller.known("anon:9")
 
     refused, taken, facts = asyncio.run(body())
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
@@ -177,7 +171,7 @@ def test_consent_of_one_identity_holds_for_the_whole_customer(with_service):
         denied = await caller.slate("c-1")
         await caller.send(event("e-3", "c-1", occurred_at=now - 30))
         await caller.http.put("/v1/customers/c-1/consent", json={"personalisation": True, "occurred_at": now - 10})
-        return denied, await caller.slate("anon:9"), await known(caller, "c-1")
+        return denied, await caller.slate("anon:9"), await caller.known("c-1")
 
     denied, agreed, facts = with_service(body)
     assert not denied["consent"]["personalised"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from random import Random
 
 import ibis
@@ -9,12 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from features.events import DAY_US
+from features.events import DAY_US, Line, canonical
 from features.vector import vectors
-from tests.features.histories import N_DAYS, SCHEMA, START_US
+from tests.features.histories import N_DAYS, SCHEMA, START_US, state_of
 from tests.training.engines import CUSTOMERS, case_table, log_table, made_up, online
 from tests.training.test_erased import erase, ids, log_of
 from tests.training.test_log import T0
+from training.people import heads_of, learnable, resolved
 from training.relational import all_cases, state_table
 
 # What Spark, Ibis and pandas tell one another is not ours to mend.
@@ -65,3 +67,23 @@ def test_spark_leaves_out_whom_the_log_has_erased(spark, tmp_path):
     log = log_of(tmp_path)
     erase(tmp_path, ann=T0 + DAY_US)
     assert ids(log, spark) == ["e2", "e3", "e4"]
+
+
+def test_spark_puts_linked_identities_under_the_same_head(spark, tmp_path):
+    random = Random(11)
+    history = made_up(300, random)
+    link = {"type": "link", "occurred_at": START_US, "received_at": START_US}
+    history += [
+        Line(event_id=f"l-{one}", customer_id=one, properties=canonical({"from": other}), **link)
+        for one, other in itertools.pairwise(CUSTOMERS)
+    ]
+    pq.write_table(log_table(history), tmp_path / "log.parquet")
+    lines = spark.read_parquet(str(tmp_path / "log.parquet"))
+    heads = heads_of(lines)
+    assert heads == dict.fromkeys(CUSTOMERS, min(CUSTOMERS))
+    asked = [(min(CUSTOMERS), START_US + N_DAYS * DAY_US)]
+
+    offline = state_table(resolved(learnable(lines), heads), case_table(asked), SCHEMA)
+
+    whole = [line for line in history if line.customer_id in CUSTOMERS and line.occurred_at < asked[0][1]]
+    assert offline.state(0) == state_of(SCHEMA, whole)
