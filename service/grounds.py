@@ -46,12 +46,13 @@ class Grounds:
 
     async def of(self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER) -> Given:
         """What one answer may stand on; with too little time left for it the store is not asked."""
+        if self._epoch.flaw is not None:
+            return self._beside_a_lost_store(options, self._epoch.flaw)
         if not self._floors.fits(deadline, Step.READ, Step.DECIDE):
             return self._below(customer_id, options, Reason.DEADLINE)
-        if self._epoch.flaw is not None:
-            # What was agreed to may be lost as well, so nothing is taken for given.
-            consented = Consented(False, options.channel not in PURPOSE_OF_CHANNEL)
-            return self.without_profile(options, consented, self._epoch.flaw)
+        return await self._read(customer_id, options, deadline)
+
+    async def _read(self, customer_id: str, options: SlateOptions, deadline: Deadline) -> Given:
         try:
             with self._floors.timed(Step.READ):
                 async with deadline.within(reserve_s=self._floors[Step.DECIDE]):
@@ -73,6 +74,10 @@ class Grounds:
         has_context = bool(options.anchor_items or options.context.cart or options.context.text)
         degraded = self._degraded(Footing(has_context=has_context), reason)
         return Given(self._customers.empty, degraded, consented._replace(personalised=False))
+
+    def _beside_a_lost_store(self, options: SlateOptions, flaw: str) -> Given:
+        """What was agreed to may be lost as well as the profile, so nothing is taken for given."""
+        return self.without_profile(options, Consented(False, options.channel not in PURPOSE_OF_CHANNEL), flaw)
 
     def _below(self, customer_id: str, options: SlateOptions, reason: str) -> Given:
         """Without the store: the customer as this worker saw them and their consent of late, else the request."""
