@@ -131,5 +131,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if ROWS and IS_FULL:
         Console(file=terminalreporter._tw._file, width=160).print(table(ROWS))
-        if path := os.environ.get("RELIABILITY_TABLE"):
-            Path(path).write_text(markdown(ROWS) + "\n")
+    if ROWS and (path := os.environ.get("RELIABILITY_TABLE")):
+        Path(path).write_text(markdown(ROWS) + "\n")
