@@ -10,15 +10,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-import pyarrow as pa
-import pyarrow.dataset as ds
 
 from features.events import Line
 from service.answers import encode
 from service.clock import moment_of, wall_clock
 from service.decisions import decode_decision
 from service.export_parts import consent_part, exposure_part, keyed_part, links_part
-from service.log_files import TIMES, all_paths, current_paths
 from service.problems import NotFound
 from service.store import keys
 from service.store.clients import translated
@@ -26,7 +23,7 @@ from service.store.stage_changes import StageChanges
 from service.store.waiting import waiting_entries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from redis.asyncio import Redis
@@ -157,18 +154,11 @@ class ExportCustomer:
                         yield each
 
     async def _logged(self, kind: str, whose: Whose) -> AsyncIterator[dict[str, Any]]:
-        rows = self._rows(kind, whose)
-        while some := await asyncio.to_thread(next, rows, None):
-            for row in some:
-                yield row
+        # Only an export needs Arrow in a worker, whose memory it would take from the first request on.
+        from service.log_rows import rows_of
 
-    def _rows(self, kind: str, whose: Whose) -> Iterator[list[dict[str, Any]]]:
-        """Rows of the files, some at a time; runs in a thread."""
-        is_theirs = ds.field("customer_id").isin(pa.array(whose.erased_at, pa.string()))
-        for path in current_paths(all_paths(self._data, kind)):
-            batches = ds.dataset(path).to_batches(filter=is_theirs, batch_size=ROWS_AT_ONCE, fragment_readahead=1)
-            for batch in batches:
-                at = batch[TIMES[kind]].cast(pa.int64()).to_pylist()
-                rows = zip(batch.to_pylist(), at, strict=True)
-                if found := [row for row, moment in rows if whose.has(row["customer_id"], moment)]:
-                    yield found
+        rows = await asyncio.to_thread(rows_of, self._data, kind, tuple(whose.erased_at))
+        while some := await asyncio.to_thread(next, rows, None):
+            for row, at in some:
+                if whose.has(row["customer_id"], at):
+                    yield row
