@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,4 +50,5 @@ def n_cores() -> int:
 
 
 def _answer(part: range) -> Any:
-    return _work[-1](part)
+    with threadpool_limits(1, "blas"):  # each child has one core
+        return _work[-1](part)

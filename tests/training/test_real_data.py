@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from features.events import DAY_US
 from training.importers import import_data
@@ -23,14 +24,15 @@ def silent(_name, _share):
 def evaluation(request, datasets, tmp_path_factory, journey):
     directory = tmp_path_factory.mktemp(request.param) / "data"
     import_data(KINDS[request.param], datasets / request.param, directory)
-    data = load(directory, Data(directory).until - DAY_US, silent)
-    windows = windows_of(data)
-    learned = split(data, windows, journey, silent, n=SIZES.validation, seed=0)
-    return fit_all(data, windows, learned, journey, silent, n=SIZES.test).evaluation
+    with threadpool_limits(1, "blas"):
+        data = load(directory, Data(directory).until - DAY_US, silent)
+        windows = windows_of(data)
+        learned = split(data, windows, journey, silent, n=SIZES.validation, seed=0)
+        return fit_all(data, windows, learned, journey, silent, n=SIZES.test).evaluation
 
 
 @pytest.mark.datasets
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_blend_is_not_below_the_best_baseline_by_more_than_noise(evaluation, protocol):
     wanted = ("any", protocol, "all", SYSTEM, "ndcg@10")
