@@ -14,7 +14,7 @@ from service.cleaner import cleaner_of, drop_decisions
 from service.day_files import EVENTS, write_parquet
 from service.erased_files import ErasedFiles
 from service.log_files import all_paths, current_paths
-from service.merge_files import MANY, READ_S, merge_small_files
+from service.merge_files import READ_S, merge_small_files
 from service.rejects import forget_rejects, keep_unreadable
 from service.store import keys
 from service.store.clients import BACKGROUND, redis_client
