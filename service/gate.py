@@ -47,7 +47,7 @@ ROOMS: Final[Mapping[Traffic, Room]] = {
     Traffic.EVENTS: Room(at_once=32, waiting=256, patience_s=0.5, backlog_s=0.025, lag_s=0.025),
     Traffic.BULK: Room(at_once=2, waiting=8, patience_s=0.5, backlog_s=0.01, lag_s=0.01),
 }
-ALWAYS: Final = 4
+ALWAYS: Final = 8
 """So many live requests are let in whatever the backlog is said to be, so that the next ones can correct it.
 
 Each that is in waits for all that were before it, and so does a refusal for the loop: few are in at once.

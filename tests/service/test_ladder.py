@@ -195,7 +195,7 @@ def test_bulk_gives_way_first_and_live_last():
     async def body():
         live = Live()
         gate = Gate(live, LoopLag())
-        live.pace_s = 0.004
+        live.pace_s = 0.001
         n = 0
         while await gate.enter(Traffic.LIVE):
             n += 1
