@@ -66,7 +66,8 @@ class Live:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _note_pace(self, now: float) -> None:
-        """From one turn to the next, where somebody waited for it; else back to what it is taken for at first."""
-        took_s = min(now - self._passed_at, MOST_PACE_S) if self._passed_at else min(FIRST_PACE_S, self.pace_s)
-        self.pace_s += SMOOTHING * (took_s - self.pace_s)
+        """From one turn to the next, where somebody waited for it."""
+        if self._passed_at:
+            took_s = min(now - self._passed_at, MOST_PACE_S)
+            self.pace_s += SMOOTHING * (took_s - self.pace_s)
         self._passed_at = now if self._n_waiting else 0.0
