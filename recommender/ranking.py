@@ -109,8 +109,11 @@ class Ranks:
 
 
 def best_rows(score: FloatVector, n: int) -> IntVector:
-    """Rows with the ``n`` greatest positive scores, ascending; at the cut the first of equals."""
-    kept = np.flatnonzero(score > 0)
+    """Rows with the ``n`` greatest positive scores, ascending; at the cut the first of equals.
+
+    A score that is no number is kept, last of all: the engine holds its item back by name.
+    """
+    kept = np.flatnonzero(~(score <= 0))
     if len(kept) > n:
         kept = np.sort(kept[np.argsort(-score[kept], kind="stable")[:n]])
     return kept.astype(np.int32)

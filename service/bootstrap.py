@@ -132,6 +132,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         Links(customers),
         serving,
         clock,
+        store_clock=epoch.clock,
         allow_contact_ids=settings.allow_contact_ids,
     )
     floors, caps = Floors(), Caps.of_text(settings.caps)

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from features.errors import StoreError
-from service.clock import wall_clock
+from service.clock import LastSeen, wall_clock
 from service.current import write_atomically
 from service.ladder import Reason
 from service.metrics import STORE_LOST
@@ -48,11 +48,14 @@ class Epoch:
     ----------
     flaw : Reason or None
         What was found when it was last looked at.
+    clock : LastSeen
+        The store's clock, seen at every look.
     """
 
     def __init__(self, client: Redis, home: Path) -> None:
         self._client, self._path = client, home / FILE
         self.flaw: Reason | None = None
+        self.clock = LastSeen()
 
     async def watch(self) -> None:
         """Look for ever; a store that is away is somebody else's concern."""
@@ -69,6 +72,8 @@ class Epoch:
         StoreUnavailable
         """
         before, self.flaw = self.flaw, flaw_of(self.remembered(), await self._stored())
+        with translated():
+            self.clock.saw(*await self._client.time())
         STORE_LOST.set(self.flaw is not None)
         if self.flaw is not None and before is None:
             log.error("store_lost", reason=self.flaw)

@@ -30,21 +30,28 @@ class Traffic(StrEnum):
 
 
 class Room(NamedTuple):
-    """How many of a class may be at work, how many may wait for it, how long, and at which backlog none is let in."""
+    """How many of a class may be at work, how many may wait for it, how long, and when none is let in.
+
+    ``backlog_s`` is how long the live ones that are in will take, ``lag_s`` by how much the loop is late.
+    """
 
     at_once: int
     waiting: int
     patience_s: float
     backlog_s: float
+    lag_s: float
 
 
 ROOMS: Final[Mapping[Traffic, Room]] = {
-    Traffic.LIVE: Room(at_once=256, waiting=0, patience_s=0, backlog_s=0.08),
-    Traffic.EVENTS: Room(at_once=32, waiting=256, patience_s=0.5, backlog_s=0.025),
-    Traffic.BULK: Room(at_once=2, waiting=8, patience_s=0.5, backlog_s=0.01),
+    Traffic.LIVE: Room(at_once=256, waiting=0, patience_s=0, backlog_s=0.02, lag_s=0.15),
+    Traffic.EVENTS: Room(at_once=32, waiting=256, patience_s=0.5, backlog_s=0.025, lag_s=0.025),
+    Traffic.BULK: Room(at_once=2, waiting=8, patience_s=0.5, backlog_s=0.01, lag_s=0.01),
 }
-ALWAYS: Final = 16
-"""So many live requests are let in whatever the backlog is said to be, so that the next ones can correct it."""
+ALWAYS: Final = 8
+"""So many live requests are let in whatever the backlog is said to be, so that the next ones can correct it.
+
+Each that is in waits for all that were before it, and so does a refusal for the loop: few are in at once.
+"""
 LOOK_EVERY_S: Final = 0.005
 LAG_MEMORY_S: Final = 0.05
 
@@ -123,11 +130,9 @@ class Gate:
         room = self._rooms[traffic]
         if traffic is Traffic.LIVE and self._n[traffic] < ALWAYS:
             return True
-        return self._n[traffic] < room.at_once and self._backlog_s() <= room.backlog_s
-
-    def _backlog_s(self) -> float:
-        """How late one who comes now would be: behind those who are in, or because the loop itself is late."""
-        return max(self._n[Traffic.LIVE] * self._live.pace_s, self._lag.since(time.monotonic() - LAG_MEMORY_S))
+        if self._n[traffic] >= room.at_once or self._n[Traffic.LIVE] * self._live.pace_s > room.backlog_s:
+            return False
+        return self._lag.since(time.monotonic() - LAG_MEMORY_S) <= room.lag_s
 
     def _let_in(self, traffic: Traffic) -> None:
         self._n[traffic] += 1

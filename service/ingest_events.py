@@ -77,10 +77,11 @@ class IngestEvents:
         serving: Serving,
         clock: Clock,
         *,
+        store_clock: Clock = lambda: 0,
         allow_contact_ids: bool = False,
     ) -> None:
         self._customers, self._item_events, self._links, self._serving = customers, item_events, links, serving
-        self._clock, self._allow_contact_ids = clock, allow_contact_ids
+        self._clock, self._store_clock, self._allow_contact_ids = clock, store_clock, allow_contact_ids
         self._turns = Turns()
 
     async def __call__(self, events: Sequence[Any], *, may_lack_time: bool = False) -> Ingested:
@@ -109,7 +110,7 @@ class IngestEvents:
         return total
 
     def _read(self, events: Sequence[Any], now: int, assumed: dict[str, Any]) -> tuple[list[Arrived], list[Rejected]]:
-        arrived, rejected = [], []
+        arrived, rejected, latest = [], [], self._store_clock()
         for index, event in enumerate(events):
             try:
                 lines = lines_of(
@@ -118,6 +119,7 @@ class IngestEvents:
                     source=SOURCE,
                     category_of=self._serving.category_of,
                     allow_contact_ids=self._allow_contact_ids,
+                    latest_now=latest,
                 )
             except InputError as error:
                 rejected.append(Rejected(index, error.pointer, error.code, error))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-LONGEST_WAIT_S: Final = 0.02
+LONGEST_WAIT_S: Final = 0.05
 LOOK_EVERY_S: Final = 0.001
 FIRST_PACE_S: Final = 0.002
 MOST_PACE_S: Final = 0.01
@@ -59,7 +59,7 @@ class Live:
             self._turn.release()
 
     async def let_pass(self) -> None:
-        """Wait until no live request is under way, for 20 ms at most, so that bulk work goes on under any load."""
+        """Wait until no live request is under way, for 50 ms at most, so that bulk work goes on under any load."""
         await asyncio.sleep(0)
         deadline = asyncio.get_running_loop().time() + LONGEST_WAIT_S
         while self.n and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - cheap for the live ones

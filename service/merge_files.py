@@ -35,24 +35,24 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {"events": EVENTS, "decisions": DECISIONS
 _DRAINED: Final = re.compile(r"\d+-\d+_(\d+)-\d+_[0-9a-f]{16}\.parquet")
 
 
-def merge_small_files(data: Path, kind: str, now_s: float | None = None) -> int:
-    """Merge what there is much of, in every day's folder; how many files were merged."""
+def merge_small_files(data: Path, kind: str, now_s: float | None = None, *, many: int = MANY) -> int:
+    """Merge what there are ``many`` of, in every day's folder; how many files were merged."""
     now_s = time.time() if now_s is None else now_s
     n = 0
     for folder in sorted({path.parent for path in all_paths(data, kind)}):
-        for names in _batches(folder, now_s):
+        for names in _batches(folder, now_s, many):
             _merge(folder, names, SCHEMAS[kind], now_s)
             n += len(names)
         _remove_replaced(folder, now_s)
     return n
 
 
-def _batches(folder: Path, now_s: float) -> list[list[str]]:
+def _batches(folder: Path, now_s: float, many: int) -> list[list[str]]:
     """Names to merge: drained files that are settled, and merged ones where those have become many."""
     found = [path.name for path in current_paths(sorted(folder.glob("[!.]*.parquet")))]
     drained = [name for name in found if _drained_at(name) and _drained_at(name) < now_s - SETTLED_S]
     merged = [name for name in found if name.startswith(MERGED)]
-    return [names[:AT_ONCE] for names in (drained, merged) if len(names) >= MANY]
+    return [names[:AT_ONCE] for names in (drained, merged) if len(names) >= many]
 
 
 def _merge(folder: Path, names: Sequence[str], schema: pa.Schema, now_s: float) -> None:

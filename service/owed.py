@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from features.errors import StoreError
+from features.errors import StoreContended, StoreError
 from service.metrics import OWED
 from service.tasks import end
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_OWED: Final = 10_000
 RETRY_S: Final = 0.5
+LAST_TRIES: Final = 3
 
 
 class Owing(NamedTuple):
@@ -64,13 +66,13 @@ class Owed:
             del self._owing[each]
 
     async def aclose(self) -> None:
-        """Write what is left, once."""
+        """Write what is left; what somebody else comes between is tried again a few times."""
         if self._task is not None:
             await end(self._task)
-        try:
-            await self._deliver()
-        except StoreError:
-            OWED.labels("lost").inc(len(self._owing))
+        with suppress(StoreError):
+            for _ in range(LAST_TRIES):
+                await self._deliver()
+        OWED.labels("lost").inc(len(self._owing))
 
     async def _deliver_for_ever(self) -> None:
         while self._owing:
@@ -81,7 +83,18 @@ class Owed:
                 continue
 
     async def _deliver(self) -> None:
+        """Write what can be written; one that cannot be holds up no other.
+
+        Raises
+        ------
+        StoreError
+            The store is away.
+        """
         for (member, field), owing in list(self._owing.items()):
-            if self._owing.get((member, field)) is owing:  # a request may have written it meanwhile
+            if self._owing.get((member, field)) is not owing:  # a request has written it meanwhile
+                continue
+            try:
                 await self._settle(owing)
-                self.settled(member, owing.key)
+            except StoreContended:
+                continue
+            self.settled(member, owing.key)

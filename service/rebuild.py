@@ -87,9 +87,10 @@ class Rebuild:
         client: Redis,
         keep: Lifetimes,
         clock: Clock = wall_clock,
+        settled_us: int = SETTLED_US,
     ) -> None:
         self._customers, self._store, self._drainer, self._client = customers, store, drainer, client
-        self._keep, self._clock = keep, clock
+        self._keep, self._clock, self._settled_us = keep, clock, settled_us
 
     async def __call__(self, data: Path, pasts: Callable[[int], Iterable[Past]]) -> Made:
         """Make every record again; done twice it does nothing.
@@ -112,7 +113,7 @@ class Rebuild:
             while await self._drainer.round(places):
                 pass
             now = self._clock()
-            raw = msgspec.json.encode(Rebuilt(now - SETTLED_US))
+            raw = msgspec.json.encode(Rebuilt(now - self._settled_us))
             await asyncio.to_thread(write_atomically, data / REBUILT, raw)
             made = await self._all(iter(pasts(now - SEEN_S * 1_000_000)), Present(places))
             if holding.done() or await self._store.lease() != token:
@@ -218,8 +219,12 @@ class Rebuild:
         return last is not None and last < now - self._keep.record * DAY_US
 
 
-async def rebuild(settings: Settings, data: Path, pasts: Callable[[int], Iterable[Past]]) -> Made:
+async def rebuild(
+    settings: Settings, data: Path, pasts: Callable[[int], Iterable[Past]], *, settled_us: int = SETTLED_US
+) -> Made:
     """Rebuild the store that the settings name, and say that it is whole again.
+
+    What was received within the last ``settled_us`` may still be on its way, so late events of then wait for the next.
 
     Raises
     ------
@@ -231,7 +236,8 @@ async def rebuild(settings: Settings, data: Path, pasts: Callable[[int], Iterabl
     days = settings.state_ttl_days
     customers = Customers(Calls.patient(client), journey, Recently(wall_clock), pepper_of(settings), days, defaults)
     try:
-        run = Rebuild(customers, store, Drainer(store, data), client, Lifetimes(days, settings.tombstone_days))
+        keep = Lifetimes(days, settings.tombstone_days)
+        run = Rebuild(customers, store, Drainer(store, data), client, keep, settled_us=settled_us)
         made = await run(data, pasts)
         await Epoch(client, settings.home).renew()
         return made

@@ -3,10 +3,14 @@
 Run as a module by the supervisor, which passes the settings through the environment.
 """
 
+# ruff: noqa: E402 - a seventh of a start went into collecting while nothing but imports was made
 from __future__ import annotations
 
-import asyncio
 import gc
+
+gc.disable()
+
+import asyncio
 import signal
 from typing import TYPE_CHECKING
 
@@ -46,6 +50,7 @@ async def serve(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, server.stop)
     gc.freeze()  # what was imported lives as long as the process; looking at it again only costs time
+    gc.enable()
     await server.serve()
 
 

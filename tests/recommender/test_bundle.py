@@ -231,6 +231,23 @@ def test_another_feature_schema_is_incompatible(bundle):
         opened(bundle, schema_hash="other")
 
 
+SCHEMAS = ("a" * 16, "b" * 16, "c" * 16)
+
+
+@pytest.mark.parametrize("reader", SCHEMAS)
+@pytest.mark.parametrize("written", SCHEMAS)
+def test_a_bundle_is_read_by_the_feature_schema_it_was_made_with_and_refused_by_others_at_once(
+    tmp_path, reader, written
+):
+    meta = BundleMeta(**{name: getattr(META, name) for name in META.__struct_fields__} | {"feature_schema": written})
+    bundle = write_bundle(tmp_path, BundleContent(ARRAYS, meta, DOCUMENTS))
+    if reader == written:
+        assert opened(bundle, schema_hash=reader)
+    else:
+        with pytest.raises(BundleIncompatible, match=f"expected feature schema {reader}, got '{written}'"):
+            opened(bundle, schema_hash=reader)
+
+
 def test_a_reader_knows_the_arrays_and_documents_it_wants(bundle):
     less = {name: spec for name, spec in specs().items() if name != "own.scale"}
     more = specs() | {"trees.leaves": ArraySpec("float32", 1)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import socket
 import time
+from dataclasses import replace
 from urllib.parse import quote
 
 import httpx
@@ -15,14 +17,17 @@ import pytest
 from features.errors import InvalidId
 from features.ids import check_id, customer_key, to_path
 from features.journey import Journey
+from features.settings import load_settings
 from recommender.blend import Blend
 from recommender.engine import Engine, Model, sources_of
 from recommender.slate import SlateRequest
+from service.metrics import render
 from tests.reliability import load
 from tests.reliability.conftest import unharmed
 from tests.reliability.load import Job, Stream
 from tests.reliability.served import worker
 from tests.reliability.shop import know, slates
+from tests.service.conftest import calling
 from tests.service.shop import NOW, arrays, event
 
 NUMBERS = ("NaN", "Infinity", "-Infinity", "1e400", "-1e400", "-0", "-0.0", "1e-320")
@@ -120,6 +125,36 @@ def test_row_18_a_score_that_is_no_number_leaves_the_slate(record):
     record(18, "a model's score is NaN or infinite", "0 NaN in answers", f"{len(slate.items)} items, all finite")
 
 
+def test_row_18_scores_that_are_none_are_dropped_and_counted(home, redis_server, record):
+    """Weights that overflow, in a worker that was given them: a bundle with such numbers is refused."""
+    journey, sources = Journey.load(None), sources_of(arrays())
+    blend = Blend.uniform(sources)
+    weights = {task: np.full_like(rows, np.inf) for task, rows in blend.weights.items()}
+    engine = Engine(arrays(), replace(blend, weights=weights), journey, Model("rihla", "1", "", NOW))
+
+    async def body():
+        async with calling(load_settings(home=home, redis_url=redis_server.url)) as caller:
+            await caller.send(event("poison-1", "p-1", item_id="sku-7"))
+            caller.program.serving.engine = engine
+            before = n_dropped()
+            with np.errstate(invalid="ignore", over="ignore"):
+                asked = {"subject": {"customer_id": "p-1"}, "limit": 100, "explain": "full"}
+                answer = await caller.http.post("/v1/recommendations", json=asked)
+            return answer, n_dropped() - before
+
+    answer, dropped = asyncio.run(body())
+    slate = json.loads(answer.text, parse_constant=pytest.fail)
+    assert answer.status_code == 200
+    assert all(isinstance(item["score"], float) for item in slate["items"])
+    assert dropped >= 1
+    record(18, "a model's weights overflow", "items dropped and counted", f"{dropped:.0f} dropped and counted, 200")
+
+
+def n_dropped():
+    lines = render().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("rihla_items_dropped_total{"))
+
+
 def chunked(total):
     head = (
         b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -152,7 +187,7 @@ def odd_bodies(size):
 
 
 def test_row_19_bodies_without_sense_are_refused_at_once_and_hurt_nobody(served, size, record):
-    job = Job(served.port, [Stream("live", size.rate / 2, size.load_s + 3, slates())])
+    job = Job(served.port, [Stream("live", size.rate / 2, size.load_s + 2, slates())])
     with unharmed(served):
         calm = load.run(job)["live"]
         running = load.start(job)

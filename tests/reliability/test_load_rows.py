@@ -25,7 +25,7 @@ from tests.reliability.writers import Writers, stored_ids
 from tests.service.shop import event, publish, until
 from tests.service.test_supervisor import logged
 
-PROBE_S = 3.0
+PROBE_S = 2.0
 
 
 def rated(served):
@@ -59,10 +59,12 @@ def test_row_20_overload_is_refused_early_batch_first_and_leaves_no_mark(home, r
             if live.is_void:
                 told += " (generator late: void)"
             record(20, f"{factor} × R", "goodput ≥ 90 % of R, p99 ≤ 100 ms, 503 median < 5 ms", told)
+            assert goodput >= 0.9 * rate or live.is_void
             if size.is_full and not live.is_void:
-                assert goodput >= 0.9 * rate
+                assert good.quantile_ms(0.99) <= 100 * size.slack
+                assert refused.quantile_ms(0.5) <= 5 * size.slack
             calm = load.run(Job(served.port, [Stream("live", rate / 2, 2.0, slates(), after=1.0)]))["live"]
-            assert calm.share() >= 0.99
+            assert calm.share() >= 0.99 or calm.is_void
         refusals = served.metric('rihla_admission_total{class="bulk",outcome="')
     assert refusals > 0
 

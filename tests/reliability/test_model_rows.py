@@ -20,8 +20,10 @@ from features.settings import load_settings
 from recommender.engine import Engine
 from service.current import BUNDLES, FollowerReport, read_current, read_report
 from service.follower import Follower
+from tests.reliability.conftest import level_of
+from tests.reliability.served import whole
 from tests.service.conftest import calling
-from tests.service.shop import bundle, publish
+from tests.service.shop import bundle, publish, until
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what MLflow says about its own dependencies
 
@@ -86,6 +88,22 @@ def test_row_9_a_registry_that_makes_no_sense_changes_nothing(home, redis_server
     assert degraded == {"level": 0, "reason": "registry_unavailable"}
     assert ready_s <= 5 * size.slack
     record(9, f"registry: {fault}", "ready ≤ 5 s from disk; serving does not notice", f"{ready_s:.1f} s, level 0")
+
+
+@pytest.mark.parametrize(("fault", "answer"), [("frozen", None), ("a web page", HTML)])
+def test_row_9_a_whole_service_starts_beside_a_dead_registry(tmp_path, monkeypatch, record, size, fault, answer):
+    publish(tmp_path)
+    with registry_that_says(answer) as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        started = time.monotonic()
+        with whole(tmp_path, workers=1) as served, served.client() as http:
+            level = level_of(http, "c-1")
+            ready_s = time.monotonic() - started
+            until(lambda: "store_unavailable" not in http.get("/readyz").json()["reasons"], 10)
+            later = level_of(http, "c-1")
+    assert {level, later} == {0}
+    assert ready_s <= 5 * size.slack
+    record(9, f"rihla serve starts, registry {fault}", "ready ≤ 5 s from disk", f"{ready_s:.1f} s, level {later}")
 
 
 def test_row_10_no_flipped_bit_is_ever_served(home, redis_server, size, record):

@@ -14,7 +14,7 @@ from service.cleaner import cleaner_of, drop_decisions
 from service.day_files import EVENTS, write_parquet
 from service.erased_files import ErasedFiles
 from service.log_files import all_paths, current_paths
-from service.merge_files import MANY, READ_S, merge_small_files
+from service.merge_files import READ_S, merge_small_files
 from service.rejects import forget_rejects, keep_unreadable
 from service.store import keys
 from service.store.clients import BACKGROUND, redis_client
@@ -141,12 +141,13 @@ def test_small_files_become_one_and_every_row_counts_once_at_each_step(tmp_path)
 
 
 def test_merged_files_are_merged_in_their_turn(tmp_path):
-    for batch in range(MANY):
-        fill(tmp_path, MANY, first=batch * MANY)
-        merge_small_files(tmp_path, "events", NOW_S + 900 + batch)
-    assert merge_small_files(tmp_path, "events", NOW_S + 2000) == MANY
+    few = 6
+    for batch in range(few):
+        fill(tmp_path, few, first=batch * few)
+        merge_small_files(tmp_path, "events", NOW_S + 900 + batch, many=few)
+    assert merge_small_files(tmp_path, "events", NOW_S + 2000, many=few) == few
     assert len(current_paths(all_paths(tmp_path, "events"))) == 1
-    assert len(counted(tmp_path)) == MANY * MANY
+    assert len(counted(tmp_path)) == few * few
 
 
 def test_files_that_a_drainer_may_still_write_again_are_left_alone(tmp_path):

@@ -18,12 +18,13 @@ from tests.service.test_catalog_changes import eventually
 from tests.service.test_erasure import ago, drain
 from training.rebuild import pasts
 
+SETTLED_US = SECOND // 5
 SCHEMA = Journey.load(None).schema
 TYPES = ("item_view", "cart_add", "purchase", "content_read", "search", "page_view", "refund", "review", "like")
 
 
 def rebuilt(settings, data):
-    return rebuild(settings, data, lambda since: pasts(data, SCHEMA, since, at_once=7))
+    return rebuild(settings, data, lambda since: pasts(data, SCHEMA, since, at_once=7), settled_us=SETTLED_US)
 
 
 def history(seed, n=120):
@@ -68,7 +69,7 @@ def never_lost(caller, events, *, with_late=True):
 
 async def settled():
     """Until what was received is old enough for a rebuild to fold it in."""
-    await asyncio.sleep(10.1)
+    await asyncio.sleep(1.1 * SETTLED_US / SECOND)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -109,7 +109,7 @@ def offline(schema, data):
     }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(happened=st.lists(happenings(), max_size=40), dice=st.randoms(use_true_random=False))
 def test_links_unlinks_consent_and_events_in_any_order_give_the_same_customers_both_ways(
     request, tmp_path_factory, happened, dice
