@@ -12,6 +12,7 @@ from features.journey import Journey
 from recommender.blend import Blend, Pool, pool_of
 from recommender.bundle import open_bundle
 from recommender.candidates import Facts, feature_names
+from recommender.codes import Codes
 from recommender.compose import in_order, mixed, within_room
 from recommender.golden import check_golden
 from recommender.items import KINDS, Items
@@ -44,6 +45,7 @@ KNOWN_ARRAYS: Final[Mapping[str, ArraySpec]] = {
     **Facts.arrays,
     **Ranker.arrays,
     **Scale.arrays,
+    **Codes.arrays,
 }
 """Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays, and so are
 moves."""
