@@ -22,12 +22,12 @@ ROUNDING: Final = 1e-5
 
 
 @compiled(tuple_of((types.int16[::1], types.float32, types.float32, types.float32))(FLOATS))
-def coded_taste(taste: FloatVector) -> tuple[NDArray[np.int16], float, float, float]:
+def coded_taste(taste: FloatVector) -> tuple[NDArray[np.int16], np.floating, np.floating, np.floating]:
     """A taste in whole multiples of a unit; the unit, its norm, and what codes and rounding may take from that.
 
     All zeros, with a unit that is no positive number, where the taste is zero or not finite.
     """
-    coded = np.zeros(len(taste), np.int16)
+    coded: NDArray[np.int16] = np.zeros(len(taste), np.int16)
     norm, greatest, missed = np.float32(0), np.float32(0), np.float32(0)
     for j in range(len(taste)):
         norm += taste[j] * taste[j]
