@@ -143,7 +143,7 @@ def put(raw: NDArray[np.uint8], at: int, width: int, value: int) -> None:
 
 
 @compiled(types.int64(BYTES, COUNT, COUNT))
-def taken(raw: NDArray[np.uint8], at: int, width: int) -> int:
+def taken(raw: NDArray[np.uint8], at: int, width: int) -> np.int64:
     """Inverse of :func:`put`; of eight bytes with its sign, of fewer none is negative."""
     value = np.int64(0)
     for k in range(width):
