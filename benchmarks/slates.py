@@ -87,9 +87,10 @@ def patient_customers(program: Program) -> Customers:
 def throughput(shop: Shop, served: Served, seconds: float, rounds: int) -> Throughput:
     """The floor, the full pipeline, the popular slate and the repeated one, interleaved."""
     full = slate_requests(shop)
-    keyed = [
-        get(f"{path_of(shop.customer_ids[n])}?decision_key=again") for n in range(min(N_KEYED, len(shop.customer_ids)))
-    ]
+    again = [f"{path_of(customer_id)}?decision_key=again" for customer_id in shop.customer_ids[:N_KEYED]]
+    for path in again:  # the first time decides
+        answer_to(served, path)
+    keyed = [get(path) for path in again]
     plain = [get("/slate")] * N_REQUESTS
     with Redis.from_url(served.redis_url) as store:
         store.set(KEY, example(shop, served))
@@ -179,7 +180,12 @@ def path_of(customer_id: str) -> str:
 
 def example(shop: Shop, served: Served) -> bytes:
     """One answer of the service: the bytes that the floor sends."""
-    url = f"http://127.0.0.1:{served.port}{path_of(shop.customer_ids[0])}"
+    return answer_to(served, path_of(shop.customer_ids[0]))
+
+
+def answer_to(served: Served, path: str) -> bytes:
+    """The body of one answer."""
+    url = f"http://127.0.0.1:{served.port}{path}"
     with urllib.request.urlopen(url, timeout=5) as answer:
         return bytes(answer.read())
 

@@ -12,6 +12,7 @@ from features.journey import Journey
 from recommender.blend import Blend, Pool, pool_of
 from recommender.bundle import open_bundle
 from recommender.candidates import Facts, feature_names
+from recommender.codes import Codes
 from recommender.compose import in_order, mixed, within_room
 from recommender.golden import check_golden
 from recommender.items import KINDS, Items
@@ -44,6 +45,7 @@ KNOWN_ARRAYS: Final[Mapping[str, ArraySpec]] = {
     **Facts.arrays,
     **Ranker.arrays,
     **Scale.arrays,
+    **Codes.arrays,
 }
 """Every array that a bundle may hold; a retriever that was not fitted is absent with all of its arrays, and so are
 moves."""
@@ -230,15 +232,12 @@ class Engine:
             if allowance is not None:
                 held |= allowance.held(ranking.item_idx, self.items, request.channel)
             held |= held_back(query, ranking.item_idx, request, self.items, overlay, self._rules)
-            if not held or len(ranking.item_idx) - np.isin(ranking.item_idx, list(held)).sum() >= limit:
+            if not held or self._is_free(ranking.item_idx, held).sum() >= limit:
                 break
             query = self._without(query, ranking.item_idx, held)
             ranking = self._ranked(query, standing, allowance, live=live)
         held |= dict.fromkeys(ranking.item_idx[~np.isfinite(ranking.score)].tolist(), "no_score")
-        is_free = np.ones(len(ranking.item_idx), np.bool_)
-        if held:
-            is_free = ~np.isin(ranking.item_idx, np.fromiter(held, np.int32, len(held)))
-        free = np.flatnonzero(is_free)
+        free = np.flatnonzero(self._is_free(ranking.item_idx, held))
         chosen = free[self._ordered(ranking.item_idx[free], ranking.score[free], request, standing, allowance)]
         items = tuple(self._items(ranking, chosen, overlay))
         strategy = self._strategy(query, ranking.parts[chosen])
@@ -258,6 +257,13 @@ class Engine:
         request = SlateRequest(placement="product", limit=n, kinds=kinds, anchors=(self.items.item_id(item_idx),))
         request = replace(request, exclude=request.anchors)
         return self.decide(self.journey.schema.empty(), request, self.model.until)
+
+    def _is_free(self, item_idx: IntVector, held: Mapping[int, str]) -> NDArray[np.bool_]:
+        """Which of some rows are not held back."""
+        is_free = np.ones(len(self.items), np.bool_)
+        is_free[list(held)] = False
+        found: NDArray[np.bool_] = is_free[item_idx]
+        return found
 
     def _without(self, query: Query, item_idx: IntVector, held: Mapping[int, str]) -> Query:
         """The query less what is held back and what the bundle knows to be gone, unless an overlay brought it back."""
@@ -281,7 +287,7 @@ class Engine:
         kind = self.items.kind[item_idx].astype(np.int32)
         is_bound = allowance is not None and request.apply_rules
         n = len(score) if is_bound else request.limit
-        if not request.apply_rules or len(np.unique(kind)) < len(KINDS[:2]):
+        if not request.apply_rules or (kind == kind[:1]).all():
             order = in_order(score, item_idx, n)
         else:
             order = mixed(score, item_idx, kind, standing.stage, n)
@@ -324,7 +330,9 @@ class Engine:
         return tuple(Faded(self.items.item_id(int(item_idx[row])), -float(faded[row])) for row in most)
 
     def _suppressed(self, held: Mapping[int, str]) -> tuple[Suppressed, ...]:
-        return tuple(Suppressed(self.items.item_id(row), why) for row, why in sorted(held.items())[:MAX_SUPPRESSED])
+        first = sorted(held.items())[:MAX_SUPPRESSED]
+        ids = self.items.texts("id", np.array([row for row, _ in first], np.int32))
+        return tuple(Suppressed(item_id, why) for item_id, (_, why) in zip(ids, first, strict=True))
 
 
 def _decisions(documents: Mapping[str, Any]) -> tuple[Blend, Journey]:

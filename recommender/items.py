@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KINDS = ("product", "content", "action")
+NO_LANGUAGE: Final = ""
+"""Stands for every language that no item is in."""
 
 
 class Items:
@@ -75,6 +77,8 @@ class Items:
         self._has_stages = bool(self.stages.any())
         self.categories = unpack_text(arrays["items.categories_bytes"], arrays["items.categories_at"])
         self.locales = unpack_text(arrays["items.locales_bytes"], arrays["items.locales_at"])
+        self._languages = frozenset(map(language_of, self.locales))
+        self._suited: dict[tuple[int, str | None], NDArray[np.bool_] | None] = {}
 
     def __len__(self) -> int:
         return len(self.item_key)
@@ -118,6 +122,23 @@ class Items:
             return None
         mine = [language_of(name) == language_of(locale) for name in self.locales]
         return np.array([*mine, True], np.bool_)[self.locale]
+
+    def suited(self, bit: int, locale: str | None) -> NDArray[np.bool_] | None:
+        """Which rows may be shown in a stage and are for a locale; None where all are. Made once for each language."""
+        language = None if locale is None else language_of(locale)
+        if language not in self._languages:
+            language = None if locale is None else NO_LANGUAGE
+        if (bit, language) not in self._suited:
+            self._suited[bit, language] = self._suited_now(bit, locale)
+        return self._suited[bit, language]
+
+    def _suited_now(self, bit: int, locale: str | None) -> NDArray[np.bool_] | None:
+        masks = [mask for mask in (self.for_stage(bit), self.for_locale(locale)) if mask is not None]
+        if not masks:
+            return None
+        suited: NDArray[np.bool_] = np.logical_and.reduce(masks)
+        suited.setflags(write=False)
+        return suited
 
     def item_id(self, item_idx: int) -> str:
         """The shop's own id of a row."""

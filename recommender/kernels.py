@@ -98,9 +98,10 @@ def best_of_all(score: FloatVector, allowed: BoolVector, n: int) -> tuple[IntVec
     m = len(score)
     depth = max(1, m // (4 * n + 1))
     maxima = np.zeros((m + depth - 1) // depth, np.float32)
-    for i in range(m):
-        if (len(allowed) == 0 or allowed[i]) and maxima[i // depth] < score[i] < np.inf:
-            maxima[i // depth] = score[i]
+    for group in range(len(maxima)):
+        for i in range(group * depth, min(m, (group + 1) * depth)):
+            if maxima[group] < score[i] < np.inf and (len(allowed) == 0 or allowed[i]):
+                maxima[group] = score[i]
     bound = np.float32(0)
     if len(maxima) > n:
         bound = np.partition(maxima, len(maxima) - n)[len(maxima) - n]

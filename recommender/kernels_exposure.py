@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import types
 
-from recommender.kernels import COUNT, LONGS, compiled, read_only, tuple_of
+from recommender.kernels import BYTES, COUNT, LONGS, compiled, read_only, tuple_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,3 +128,69 @@ def tally(
                 faded[u] += 2.0 ** (-max(0, now - rows[row, AT]) / half_life_ms)
         u, start = u + 1, end
     return items[:u].copy(), count[:u].copy(), total, faded[:u].copy()
+
+
+SLATE_BYTES, ITEM_BYTES = 22, 11
+_KINDS: Final = 4
+_OUT_BYTES: Final[Any] = types.uint8[::1]
+
+
+@compiled(types.void(_OUT_BYTES, COUNT, COUNT, COUNT))
+def put(raw: NDArray[np.uint8], at: int, width: int, value: int) -> None:
+    """A number as ``width`` bytes, the least first."""
+    for k in range(width):
+        raw[at + k] = (value >> (8 * k)) & 255
+
+
+@compiled(types.int64(BYTES, COUNT, COUNT))
+def taken(raw: NDArray[np.uint8], at: int, width: int) -> np.int64:
+    """Inverse of :func:`put`; of eight bytes with its sign, of fewer none is negative."""
+    value = np.int64(0)
+    for k in range(width):
+        value |= np.int64(raw[at + k]) << (8 * k)
+    return value
+
+
+@compiled(tuple_of((_OUT_BYTES, _OUT_BYTES))(LONGS_2D))
+def packed_shows(shows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Shows, those of a slate together, as bytes of slates and of their items.
+
+    A slate is hi and lo (8 each), time to live (4), channel and number of items; an item is its key (8), when it was
+    seen (2), and four times its reaction plus its kind.
+    """
+    slates, items = np.empty(len(shows) * SLATE_BYTES, np.uint8), np.empty(len(shows) * ITEM_BYTES, np.uint8)
+    at, n = -SLATE_BYTES, 0
+    for row in range(len(shows)):
+        if row == 0 or shows[row, 0] != shows[row - 1, 0] or shows[row, 1] != shows[row - 1, 1]:
+            at, n = at + SLATE_BYTES, 0
+            put(slates, at, 8, shows[row, 0])
+            put(slates, at + 8, 8, shows[row, 1])
+            put(slates, at + 16, 4, shows[row, _TTL_S])
+            put(slates, at + 20, 1, shows[row, _CHANNEL])
+        n += 1
+        slates[at + 21] = n & 255
+        put(items, row * ITEM_BYTES, 8, shows[row, _ITEM])
+        put(items, row * ITEM_BYTES + 8, 2, shows[row, _SEEN])
+        items[row * ITEM_BYTES + 10] = (shows[row, _REACTION] * _KINDS + shows[row, _KIND]) & 255
+    return slates[: at + SLATE_BYTES], items
+
+
+@compiled(_ROW(BYTES, BYTES))
+def unpacked_shows(slates: NDArray[np.uint8], items: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Inverse of :func:`packed_shows`, int64, shape (n, 8); no row where slates have not as many items as there are."""
+    n_items, total = len(items) // ITEM_BYTES, 0
+    for slate in range(len(slates) // SLATE_BYTES):
+        total += slates[slate * SLATE_BYTES + 21]
+    if total != n_items:
+        return np.empty((0, 8), np.int64)
+    shows, row = np.empty((n_items, 8), np.int64), 0
+    for at in range(0, len(slates), SLATE_BYTES):
+        for _ in range(slates[at + 21]):
+            shows[row, 0], shows[row, 1] = taken(slates, at, 8), taken(slates, at + 8, 8)
+            shows[row, _TTL_S], shows[row, _CHANNEL] = taken(slates, at + 16, 4), slates[at + 20]
+            shows[row, _ITEM] = taken(items, row * ITEM_BYTES, 8)
+            shows[row, _SEEN] = taken(items, row * ITEM_BYTES + 8, 2)
+            deed = np.int64(items[row * ITEM_BYTES + 10])
+            shows[row, _KIND], shows[row, _REACTION] = deed % _KINDS, deed // _KINDS
+            row += 1
+    return shows

@@ -93,7 +93,9 @@ def _allowed(
         left_out = np.concatenate([left_out, touch_idx, bought_idx])
     if not masks and not len(left_out):
         return None
-    allowed = np.logical_and.reduce(masks) if masks else np.ones(len(items), np.bool_)
+    if len(masks) == 1 and not len(left_out):
+        return masks[0]
+    allowed: NDArray[np.bool_] = np.logical_and.reduce(masks) if masks else np.ones(len(items), np.bool_)
     allowed[left_out] = False
     return allowed
 
@@ -107,5 +109,4 @@ def _masks(request: SlateRequest, items: Items, locale: str | None, stage: str) 
     if request.categories:
         yield items.in_categories(request.categories)
     if request.apply_rules:
-        yield items.for_stage(STAGE_BITS[stage])
-        yield items.for_locale(locale)
+        yield items.suited(STAGE_BITS[stage], locale)

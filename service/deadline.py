@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,7 @@ from service.metrics import STEP_SECONDS
 from service.problems import Flaw, InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from starlette.requests import Request
     from starlette.types import Scope
@@ -53,19 +53,14 @@ class Deadline:
         """Seconds left; negative when it has passed."""
         return self._at - time.monotonic()
 
-    @asynccontextmanager
-    async def within(self, *, reserve_s: float = 0.0) -> AsyncIterator[None]:
+    def within(self, *, reserve_s: float = 0.0) -> asyncio.Timeout:
         """Give up waiting when only ``reserve_s`` seconds are left.
 
         Raises
         ------
         TimeoutError
         """
-        if self._at == float("inf"):
-            yield
-            return
-        async with asyncio.timeout(max(0.0, self.remaining_s - reserve_s)):
-            yield
+        return asyncio.timeout(None if self._at == float("inf") else max(0.0, self.remaining_s - reserve_s))
 
 
 NEVER: Final = Deadline(float("inf"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,10 +99,8 @@ class Recommend:
         DecisionKeyConflict
         """
         ask = Ask.of(customer_id, self._customers.keys_of(customer_id), options, deadline, batch)
-        async with AsyncExitStack() as turn:
-            with suppress(TimeoutError):  # too late for a turn is too late for the store: the ladder has an answer
-                async with deadline.within():
-                    await turn.enter_async_context(self._reserving.turns.of(customer_id))
+        # Too late for a turn is too late for the store: the ladder has an answer.
+        async with self._reserving.turns.of(customer_id, deadline):
             offered = await self._attempt(ask)
             for attempt in range(1, TRIES):
                 if isinstance(offered, Offered):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 
+from recommender.codes import Codes
 from recommender.contract import (
     NOTHING,
     ArraySpec,
@@ -18,7 +19,7 @@ from recommender.contract import (
     FloatVector,
     IntVector,
     Query,
-    best_of_dense,
+    best,
 )
 from recommender.retrievers.history import N_PARAMS, History
 
@@ -55,7 +56,7 @@ class Als:
 
     ``als.spectrum`` is the diagonal of ``item_factors.T @ item_factors``, which has no other entries: the
     fit turns its axes that way. ``als.params`` = (alpha; scale, offset and nu of the regularisation;
-    half-life in days, power, six touch weights).
+    half-life in days, power, six touch weights). Codes of the factors (:class:`Codes`) say which items to score.
     """
 
     name: ClassVar[str] = "als"
@@ -69,6 +70,7 @@ class Als:
         del items
         self._factors: FloatMatrix = arrays["als.item_factors"]  # type: ignore[assignment]
         self._spectrum: FloatVector = arrays["als.spectrum"]  # type: ignore[assignment]
+        self._codes = Codes.of_arrays(arrays, self._factors)
         params: FloatVector = arrays["als.params"]  # type: ignore[assignment]
         self._alpha = float(params[0])
         self._reg = Regularisation(*(float(x) for x in params[1:4]))
@@ -84,7 +86,9 @@ class Als:
             item_idx, weight = item_idx[strongest], weight[strongest]
         reg = self._reg.of(len(item_idx))
         taste = fold_in(self._factors, self._spectrum, item_idx, confidence_of(weight, self._alpha), reg=reg)
-        return best_of_dense(self._factors @ taste, n, query.is_allowed)
+        rows = self._codes.within_reach(taste, query.mask, n)
+        # Row by row: a product of matrices would round by how many rows there are.
+        return best(rows, np.einsum("ij,j->i", self._factors[rows], taste), n)
 
 
 def confidence_of(weight: FloatVector, alpha: float) -> FloatVector:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from recommender.contract import NOTHING, TOUCHES, ArraySpec, Candidates, FloatVector, IntVector, Query
+from recommender.kernels_history import last_distinct
 from recommender.retrievers.graph import Graph, graph_arrays
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ class Covisit:
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items) -> None:
         del items
         self._graph = Graph(arrays, self.name)
-        self._recency = float(arrays[f"{self.name}.recency"][0])
-        self._columns = [TOUCHES.index(touch) for touch in self.seed_touches]
+        share = (float(arrays[f"{self.name}.recency"][0]) ** np.arange(N_SEEDS)).astype(np.float32)
+        self._share: FloatVector = share[share > 0]
+        self._wanted = np.array([touch in self.seed_touches for touch in TOUCHES], np.bool_)
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """Targets of the anchors and of the last distinct seed items, the newest counting most."""
@@ -46,13 +48,10 @@ class Covisit:
         return self._graph.spread(seeds, share, query, n) if len(seeds) else NOTHING
 
     def _seeds(self, query: Query) -> tuple[IntVector, FloatVector]:
-        counts = query.touch_counts[:, self._columns].sum(axis=1)
-        own = query.touch_idx[counts > 0][::-1][: 4 * N_SEEDS]
-        ordered = np.concatenate([query.anchor_idx, own])
-        _, first = np.unique(ordered, return_index=True)
-        seeds = ordered[np.sort(first)][:N_SEEDS]
-        share = (self._recency ** np.arange(len(seeds))).astype(np.float32)
-        return seeds[share > 0], share[share > 0]
+        seeds = last_distinct(
+            query.anchor_idx, query.touch_idx, query.touch_counts, self._wanted, 4 * N_SEEDS, len(self._share)
+        )
+        return seeds, self._share[: len(seeds)]
 
 
 class ViewedNext(Covisit):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from features.events import DAY_US
 from recommender.contract import FloatVector, IntVector, summed
+from recommender.kernels_history import weighed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,14 +76,16 @@ def item_weights(query: Query, touch_weights: FloatVector, half_life_days: float
     item_idx : int32, shape (m,), ascending
     weight : float32, shape (m,), > 0
     """
-    oldest_day = query.touch_at[0] // DAY_US if len(query.touch_at) else np.iinfo(np.int64).max
-    older = query.bought_day < oldest_day
-    at = np.concatenate([query.touch_at / DAY_US, query.bought_day[older]])
-    touch, bought = query.touch_counts @ touch_weights, query.bought_n[older] * touch_weights[-1]
-    weight = np.concatenate([touch, bought]) * np.exp2((at - at.max(initial=0)) / half_life_days)
-    item_idx = np.concatenate([query.touch_idx, query.bought_idx[older]])
-    unique, total = summed(item_idx, weight.astype(np.float32))
-    return unique[total > 0], total[total > 0]
+    return weighed(
+        query.touch_idx,
+        query.touch_at,
+        query.touch_counts,
+        query.bought_idx,
+        query.bought_day,
+        query.bought_n,
+        touch_weights,
+        half_life_days,
+    )
 
 
 def damped(weight: FloatVector, power: float) -> FloatVector:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+from service.deadline import Deadline
 from service.turns import Turns
 
 
@@ -24,3 +25,18 @@ def test_a_turn_is_one_at_a_time_and_leaves_nothing_behind():
         return most, turns.held
 
     assert asyncio.run(body()) == (1, 0)
+
+
+def test_who_waits_past_their_deadline_goes_on_without_a_turn():
+    async def body():
+        turns, both = Turns(), []
+        async with turns.of("c-1"):
+            async with turns.of("c-1", Deadline.after_ms(10)):
+                both.append(turns.held)
+            async with turns.of("c-2", Deadline.after_ms(10)):
+                both.append(turns.held)
+        async with turns.of("c-1", Deadline.after_ms(10)):  # the one before gave back what it held, and only that
+            both.append(turns.held)
+        return both, turns.held
+
+    assert asyncio.run(body()) == ([1, 2, 1], 0)

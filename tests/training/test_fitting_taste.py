@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from features.catalog import Item
+from recommender.codes import Codes
 from recommender.contract import Query
 from recommender.retrievers.als import Als, Regularisation, confidence_of, fold_in
 from recommender.retrievers.cosine import Cosine
@@ -264,7 +265,7 @@ def test_regularisation_keeps_its_mean_however_it_is_shared_out() -> None:
 def test_als_arrays_are_what_the_retriever_reads() -> None:
     params = PARAMS._replace(nu=1.0)
     arrays = fit_als(touches(*BLOCKS), 6, params, EQUAL, seed=1)
-    assert {name: (a.dtype.name, a.ndim) for name, a in arrays.items()} == dict(Als.arrays)
+    assert {name: (a.dtype.name, a.ndim) for name, a in arrays.items()} == {**Als.arrays, **Codes.arrays}
     # Every customer has three items and every one counts alike: the scale is reg / (3 + 6 / 20).
     wanted = [20, 0.1 / 3.3, 6 / 20, 1, params.half_life_days, params.power, *EQUAL]
     assert arrays["als.params"].tolist() == pytest.approx(wanted)

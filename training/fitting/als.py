@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from recommender.codes import Codes
 from recommender.retrievers.als import Regularisation, confidence_of
 from recommender.retrievers.history import History
 from training.fitting.graphs import customer_items
@@ -85,9 +86,10 @@ def fit_als(
 
 
 def with_factors(arrays: Mapping[str, NDArray[np.generic]], factors: FloatMatrix) -> dict[str, NDArray[np.generic]]:
-    """The arrays with other item factors, turned to where their Gram matrix is diagonal, and its diagonal."""
+    """The arrays with other item factors, turned until their Gram matrix is diagonal, its diagonal, their codes."""
     straight = turned(factors)
-    return {**arrays, "als.item_factors": straight, "als.spectrum": spectrum_of(straight)}
+    found = {"als.item_factors": straight, "als.spectrum": spectrum_of(straight)}
+    return {**arrays, **found, **Codes.of(straight).to_arrays()}
 
 
 def shared_out(n_seen: NDArray[np.integer], offset: float, params: AlsParams) -> Regularisation:
