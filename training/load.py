@@ -117,9 +117,16 @@ class Data:
 
     def material(self, until: int) -> Material:
         """What was known strictly before ``until``, which may not be after this object's cut-off."""
-        touches = self.touches.before(min(until, self.until))
+        touches = self._touches_before(min(until, self.until))
         vocabulary = vocabulary_of(self.catalog, self.first_seen, touches)
         return Material(vocabulary, touches.in_rows_of(vocabulary.item_keys))
+
+    def _touches_before(self, until: int) -> Touches:
+        """Interactions before a moment, under the heads that were known then: a later link joins nobody earlier."""
+        if self.is_by_rank or until == self.until:
+            return self.touches.before(until)
+        earlier = Data(self.path, until)
+        return (self if earlier.heads == self.heads else earlier).touches.before(until)
 
     def by_rank_if_made_up(self) -> Data:
         """The same data, with times read as ranks where the clock means nothing."""
