@@ -195,7 +195,7 @@ class Engine:
         int32, shape (at most n,)
             Rows of items as :meth:`decide` orders them without rules.
         """
-        ranking = self._ranks.rank(asked.query, asked.standing, live=asked.live, pool=asked.pool)
+        ranking = self._ranks.rank(asked.query, asked.standing, asked.pool, live=asked.live)
         best: IntVector = ranking.item_idx[in_order(ranking.score, ranking.item_idx, n)]
         return best
 
@@ -207,6 +207,7 @@ class Engine:
         *,
         overlay: CatalogOverlay = NO_OVERLAY,
         allowance: Allowance | None = None,
+        asked: Asked | None = None,
     ) -> Slate:
         """The slate of one customer at one moment.
 
@@ -218,14 +219,16 @@ class Engine:
             Microseconds.
         allowance : Allowance, optional
             What the memory of earlier slates leaves to this one; None where nothing was shown.
+        asked : Asked, optional
+            What :meth:`asked` gave for an equal state and request a moment ago, so that no source is asked again.
 
         Notes
         -----
         When what is held back leaves fewer items than asked for, retrieval runs again without those.
         """
-        standing, live = self.journey.stage_of(state, now), is_live(state, now)
-        query = query_of(state, request, self.items, now, standing.stage)
-        ranking = self._ranked(query, standing, allowance, live=live)
+        asked = self.asked(state, request, now) if asked is None else asked
+        query, standing = asked.query, asked.standing
+        ranking = self._ranked(asked, allowance)
         held: dict[int, str] = {}
         limit = request.limit if allowance is None else allowance.limit(request.limit)
         for _ in range(MAX_ROUNDS if request.apply_rules else 0):
@@ -235,7 +238,7 @@ class Engine:
             if not held or self._is_free(ranking.item_idx, held).sum() >= limit:
                 break
             query = self._without(query, ranking.item_idx, held)
-            ranking = self._ranked(query, standing, allowance, live=live)
+            ranking = self._ranked(self._asked_again(asked, query), allowance)
         held |= dict.fromkeys(ranking.item_idx[~np.isfinite(ranking.score)].tolist(), "no_score")
         free = np.flatnonzero(self._is_free(ranking.item_idx, held))
         chosen = free[self._ordered(ranking.item_idx[free], ranking.score[free], request, standing, allowance)]
@@ -272,8 +275,12 @@ class Engine:
         allowed[list(held)] = False
         return replace(query, is_allowed=allowed if query.is_allowed is None else allowed & query.is_allowed)
 
-    def _ranked(self, query: Query, standing: Standing, allowance: Allowance | None, *, live: bool) -> Ranking:
-        ranking = self._ranks.rank(query, standing, live=live)
+    def _asked_again(self, asked: Asked, query: Query) -> Asked:
+        """The same with another query, proposed anew."""
+        return asked._replace(query=query, pool=pool_of(self.retrievers, query, len(self.items)))
+
+    def _ranked(self, asked: Asked, allowance: Allowance | None) -> Ranking:
+        ranking = self._ranks.rank(asked.query, asked.standing, asked.pool, live=asked.live)
         return ranking if allowance is None else self._ranks.fade(ranking, allowance)
 
     def _ordered(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recommender.blend import Pool, context_of, pool_of
+from recommender.blend import Pool, context_of
 from recommender.ranker import N_RANKED
 
 if TYPE_CHECKING:
@@ -53,11 +53,10 @@ class Ranks:
     scale: Scale
     items: Items
 
-    def rank(self, query: Query, standing: Standing, *, live: bool, pool: Pool | None = None) -> Ranking:
-        """Candidates of one query; those that the blend gives nothing are left out. ``pool``: as retrieved before."""
+    def rank(self, query: Query, standing: Standing, pool: Pool, *, live: bool) -> Ranking:
+        """What all sources proposed for one query, on one scale; what the blend gives nothing is left out."""
         task = "new" if query.is_unseen_only else "any"
         weights = self.blend.of(task, context_of(standing.stage, live=live))
-        pool = pool_of(self.retrievers, query, len(self.items)) if pool is None else pool
         ranker = self.ranker if self.ranker is not None and self.ranker.is_for(task, live=live) else None
         score: FloatVector = pool.parts @ weights
         kept = best_rows(score, N_RANKED if ranker else len(score))

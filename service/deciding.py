@@ -124,7 +124,10 @@ class Deciding:
         allowance = self._allowance(request, given, now)
         if given.state is not self._empty or allowance is not None:
             try:
-                slate = serving.engine.decide(given.state, request, now, overlay=serving.overlay, allowance=allowance)
+                asked = self._popular.asked(request, explain, now) if given.state is self._empty else None
+                slate = serving.engine.decide(
+                    given.state, request, now, overlay=serving.overlay, allowance=allowance, asked=asked
+                )
                 return slate, items_answer(slate, serving, explain), given.degraded
             except ENGINE_FAULTS as error:
                 log.error("decision_failed", error=type(error).__name__)  # noqa: TRY400 - its text may carry values

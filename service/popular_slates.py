@@ -13,7 +13,7 @@ import msgspec
 from service.answers import encode, items_answer
 
 if TYPE_CHECKING:
-    from recommender.engine import Engine
+    from recommender.engine import Asked, Engine
     from recommender.overlay import CatalogOverlay
     from recommender.slate import Slate, SlateRequest
     from service.serving import Serving
@@ -27,6 +27,7 @@ class Kept(NamedTuple):
 
     slate: Slate
     items: msgspec.Raw
+    asked: Asked
     engine: Engine
     overlay: CatalogOverlay
     at: int
@@ -41,13 +42,21 @@ class PopularSlates:
 
     def slate(self, request: SlateRequest, explain: str, now: int) -> tuple[Slate, msgspec.Raw]:
         """A slate of at most a second ago (``now`` in microseconds), of the engine and overlay in use."""
+        kept = self._kept_or_made(request, explain, now)
+        return kept.slate, kept.items
+
+    def asked(self, request: SlateRequest, explain: str, now: int) -> Asked:
+        """What the sources proposed for it: where slates differ only by what was shown before, that is the same."""
+        return self._kept_or_made(request, explain, now).asked
+
+    def _kept_or_made(self, request: SlateRequest, explain: str, now: int) -> Kept:
         kept = self._kept.get((request, explain))
         if kept is None or not self._is_fresh(kept, now):
             kept = self._made(request, explain, now)
             if len(self._kept) >= MAX_SLATES:
                 self._kept.clear()
             self._kept[request, explain] = kept
-        return kept.slate, kept.items
+        return kept
 
     def _is_fresh(self, kept: Kept, now: int) -> bool:
         is_current = kept.engine is self._serving.engine and kept.overlay is self._serving.overlay
@@ -55,5 +64,7 @@ class PopularSlates:
 
     def _made(self, request: SlateRequest, explain: str, now: int) -> Kept:
         engine, overlay = self._serving.engine, self._serving.overlay
-        slate = engine.decide(self._empty, request, now, overlay=overlay)
-        return Kept(slate, msgspec.Raw(encode(items_answer(slate, self._serving, explain))), engine, overlay, now)
+        asked = engine.asked(self._empty, request, now)
+        slate = engine.decide(self._empty, request, now, overlay=overlay, asked=asked)
+        items = msgspec.Raw(encode(items_answer(slate, self._serving, explain)))
+        return Kept(slate, items, asked, engine, overlay, now)

@@ -129,6 +129,13 @@ def test_the_same_question_gets_the_same_answer(events, request) -> None:
 
 
 @given(deeds, requests())
+def test_what_was_asked_before_need_not_be_asked_again(events, request) -> None:
+    state = after(*events)
+    asked = ENGINE.asked(state, request, NOW)
+    assert ENGINE.decide(state, request, NOW, asked=asked) == ENGINE.decide(state, request, NOW)
+
+
+@given(deeds, requests())
 def test_every_item_names_itself_as_the_catalogue_does(events, request) -> None:
     for item in ENGINE.decide(after(*events), request, NOW).items:
         assert item.item_key == key64(item.item_id)
