@@ -258,7 +258,11 @@ def test_when_something_always_comes_between_the_slate_goes_out_unreserved(setti
         try:
             stamp = redis_client.hget(record, "x")
             await asyncio.to_thread(until, lambda: redis_client.hget(record, "x") != stamp)
-            return await caller.program.recommend("c-1", _options())
+            for _ in range(40):  # whoever disturbs may be off the processor for the length of a try
+                slate = await caller.program.recommend("c-1", _options())
+                if slate["reservation"]["status"] == "unreserved":
+                    return slate
+            return slate
         finally:
             process.kill()
             await process.wait()
