@@ -6,7 +6,6 @@ Every setting has the prefix ``RIHLA_`` in the environment; secrets may come as 
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.consent import Defaults
 from features.errors import InputError
+from features.kept_secret import kept_secret
 
 PEPPER_BYTES = 32
 
@@ -141,16 +141,4 @@ def pepper_of(settings: Settings) -> bytes:
     """The key of ``customer_key``: the configured one, or one made once and kept in the home (mode 0600)."""
     if settings.pepper is not None:
         return settings.pepper.get_secret_value().encode()[:64]
-    path = settings.home / "pepper"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".pepper.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_bytes(secrets.token_bytes(PEPPER_BYTES))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first: its pepper is the one
-        finally:
-            draft.unlink()
-    return path.read_bytes()
+    return kept_secret(settings.home / "pepper", PEPPER_BYTES)

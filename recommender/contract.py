@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.kernels import EVERYTHING, best_of, best_of_all, summed_by_item
+from recommender.kernels import EVERYTHING, best_of, summed_by_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,11 +136,6 @@ def best(item_idx: IntVector, score: FloatVector, n: int) -> Candidates:
     score : float32, shape (m,)
     """
     return Candidates(*best_of(item_idx, np.ascontiguousarray(score, np.float32), n))
-
-
-def best_of_dense(scores: FloatVector, n: int, is_allowed: NDArray[np.bool_] | None = None) -> Candidates:
-    """The ``n`` best items of a score for every item of the catalogue, shape (n_items,), among those allowed."""
-    return Candidates(*best_of_all(scores, EVERYTHING if is_allowed is None else is_allowed, n))
 
 
 def summed(item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:

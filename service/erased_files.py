@@ -7,14 +7,13 @@ again) and ``erased_at``. Only the drainer writes here, under the name of what i
 
 from __future__ import annotations
 
-import os
-import secrets
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.ids import erased_hash
+from features.kept_secret import kept_secret
 from service.day_files import write_parquet
 
 if TYPE_CHECKING:
@@ -112,19 +111,7 @@ class ErasedFiles:
 
 def key_of(folder: Path) -> bytes:
     """The key of a data directory's hashes, made where there is none."""
-    path = folder / "key"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".key.{os.getpid()}"
-        draft.touch(mode=0o600)
-        draft.write_bytes(secrets.token_bytes(KEY_BYTES))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first: its key is the one
-        finally:
-            draft.unlink()
-    return path.read_bytes()
+    return kept_secret(folder / "key", KEY_BYTES)
 
 
 def _times(table: pa.Table) -> list[int]:

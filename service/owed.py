@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from features.errors import StoreContended, StoreError
 from service.metrics import OWED
-from service.tasks import end
+from service.tasks import end, until_empty
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -52,7 +52,7 @@ class Owed:
             self._owing.popitem(last=False)
             OWED.labels("lost").inc()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._deliver_for_ever())
+            self._task = asyncio.create_task(until_empty(self._owing, self._deliver, RETRY_S))
 
     def settled(self, member: str, key: Key) -> None:
         """Owe a slate no longer."""
@@ -73,14 +73,6 @@ class Owed:
             for _ in range(LAST_TRIES):
                 await self._deliver()
         OWED.labels("lost").inc(len(self._owing))
-
-    async def _deliver_for_ever(self) -> None:
-        while self._owing:
-            await asyncio.sleep(RETRY_S)
-            try:
-                await self._deliver()
-            except StoreError:
-                continue
 
     async def _deliver(self) -> None:
         """Write what can be written; one that cannot be holds up no other.

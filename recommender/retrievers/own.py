@@ -8,7 +8,6 @@ import numpy as np
 
 from features.events import DAY_US
 from recommender.contract import NOTHING, TOUCHES, ArraySpec, Candidates, FloatVector, Query, best, summed
-from recommender.kernels_repeat import owned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,27 +76,3 @@ class OwnFrequent:
     def _decay(self, age_days: NDArray[np.floating]) -> NDArray[np.floating]:
         weight: NDArray[np.floating] = np.exp2(-np.maximum(age_days, 0) / self._half_life_days)
         return weight
-
-
-def repeat_share(query: Query, prior: FloatVector) -> float:
-    """Which part of the customer's purchases, after those of their first day, were of items bought before.
-
-    The posterior mean ``(a + repeats) / (a + b + purchases)`` of a Beta prior, so that little history
-    says little; purchases count an item and day once.
-
-    Parameters
-    ----------
-    prior : float32, shape (2,)
-        ``a`` and ``b`` > 0, as ``repeat.prior`` of the bundle.
-    """
-    a, b = prior.tolist()
-    n_repeats, n_purchases = repeats_of(query)
-    return float((a + n_repeats) / (a + b + n_purchases))
-
-
-def repeats_of(query: Query) -> tuple[int, int]:
-    """Purchases after those of the first day: how many were of items bought before, and how many in all."""
-    if not len(query.bought_idx):
-        return 0, 0
-    _, n_days, first_day, _ = owned(query.bought_idx, query.bought_day)
-    return int((n_days - 1).sum()), int(n_days.sum() - (first_day == first_day.min()).sum())

@@ -37,26 +37,18 @@ class Repeat:
     ----------
     gap_days : float32, shape (n_items,)
         Usual interval between two purchases of the item by one customer, days.
-    rate : float32, shape (n_items,)
-        Share of the item's customers who bought it again.
-    prior : float32, shape (2,)
-        Beta prior of a customer's repeat share, for :func:`recommender.retrievers.own.repeat_share`.
     """
 
     name: ClassVar[str] = "repeat"
     arrays: ClassVar[Mapping[str, ArraySpec]] = {
         "repeat.gap_days": ArraySpec("float32", 1),
-        "repeat.rate": ArraySpec("float32", 1),
         "repeat.lift": ArraySpec("float32", 1),
         "repeat.hazard": ArraySpec("float32", 1),
-        "repeat.prior": ArraySpec("float32", 1),
     }
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items) -> None:
         del items
         self.gap_days: FloatVector = arrays["repeat.gap_days"]  # type: ignore[assignment]
-        self.rate: FloatVector = arrays["repeat.rate"]  # type: ignore[assignment]
-        self.prior: FloatVector = arrays["repeat.prior"]  # type: ignore[assignment]
         self._lift: FloatVector = arrays["repeat.lift"]  # type: ignore[assignment]
         self._hazard: FloatVector = arrays["repeat.hazard"]  # type: ignore[assignment]
 

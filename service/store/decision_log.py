@@ -10,7 +10,7 @@ from features.errors import StoreError
 from service.deadline import NEVER
 from service.metrics import DECISIONS
 from service.store import keys
-from service.tasks import end
+from service.tasks import end, until_empty
 
 if TYPE_CHECKING:
     from service.deadline import Deadline
@@ -61,15 +61,7 @@ class DecisionLog:
             DECISIONS.labels("lost").inc()
         self._waiting.append((partition, record))
         if self._redelivery is None or self._redelivery.done():
-            self._redelivery = asyncio.create_task(self._redeliver())
-
-    async def _redeliver(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(RETRY_S)
-            try:
-                await self._deliver()
-            except StoreError:
-                continue
+            self._redelivery = asyncio.create_task(until_empty(self._waiting, self._deliver, RETRY_S))
 
     async def _deliver(self) -> None:
         while self._waiting:

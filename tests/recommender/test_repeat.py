@@ -16,10 +16,8 @@ def repeat(hazard: list[float], lift: list[float], gap_days: float = 20) -> Repe
     n = len(lift)
     arrays = {
         "repeat.gap_days": np.full(n, gap_days, np.float32),
-        "repeat.rate": np.full(n, 0.5, np.float32),
         "repeat.lift": np.array(lift, np.float32),
         "repeat.hazard": np.array(hazard, np.float32),
-        "repeat.prior": np.ones(2, np.float32),
     }
     return Repeat(arrays, small_engine().items)
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.events import DAY_US
-from recommender.contract import TOUCHES, Query, best, best_of_dense, summed
+from recommender.contract import TOUCHES, Query, best, summed
 from recommender.engine import UNPERSONAL
 from recommender.items import KINDS
+from recommender.kernels import EVERYTHING, best_of_all
 from recommender.retrievers import RETRIEVERS
 from tests.recommender.small import NOW, small_arrays, small_engine
 
@@ -148,9 +149,12 @@ def test_the_best_are_those_of_a_full_sort(scores, n) -> None:
 @given(scores=st.lists(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0]), max_size=60), n=sizes)
 def test_the_best_of_a_dense_score_are_those_of_its_rows(scores, n) -> None:
     score = np.array(scores, np.float32)
-    dense, sparse = best_of_dense(score, n), best(np.arange(len(score), dtype=np.int32), score, n)
-    assert dense.item_idx.tolist() == sparse.item_idx.tolist()
-    assert dense.score.tolist() == sparse.score.tolist()
+    (item_idx, values), sparse = (
+        best_of_all(score, EVERYTHING, n),
+        best(np.arange(len(score), dtype=np.int32), score, n),
+    )
+    assert item_idx.tolist() == sparse.item_idx.tolist()
+    assert values.tolist() == sparse.score.tolist()
 
 
 def test_scores_of_equal_items_add_up() -> None:

@@ -21,7 +21,6 @@ from training.fitting.repeat import (
     logit_fit,
     owned_of,
     repeat_rate,
-    share_prior,
 )
 from training.fitting.tifu import TifuParams, fit_tifu
 
@@ -57,18 +56,6 @@ def test_the_rate_is_the_share_of_customers_who_bought_again() -> None:
     assert repeat_rate(owned, NO_CATEGORY, 1e-9)[:2].tolist() == pytest.approx([1 / 3, 0], abs=1e-6)
 
 
-def test_the_prior_has_the_mean_share_and_is_strong_where_customers_are_alike() -> None:
-    def customers(*kinds: str):
-        """Six days each: the same item again, or another one, every day, or by turns."""
-        items = {"again": [0] * 6, "other": [0, 1, 2, 3, 4, 5], "turns": [0, 0, 1, 1, 2, 2]}
-        return baskets_of(bought(*((c, i, 9 - d) for c, kind in enumerate(kinds) for d, i in enumerate(items[kind]))))
-
-    alike, unlike = share_prior(customers(*["turns"] * 4)), share_prior(customers("again", "other"))
-    assert alike[0] / alike.sum() == pytest.approx(3 / 5)
-    assert unlike[0] / unlike.sum() == pytest.approx(1 / 2)
-    assert alike.sum() > 20 * unlike.sum()
-
-
 def test_a_logistic_regression_finds_the_coefficients_that_made_the_data() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40_000, 2)) * [1, 5] + [2, -3]
@@ -86,7 +73,7 @@ def habits(period: int, n_customers: int = 150, days: int = 120) -> list[tuple[i
 def test_what_is_learned_of_a_habit_is_that_its_time_comes() -> None:
     arrays = fit_repeat(bought(*habits(10)).in_rows_of(np.arange(len(ITEMS))), ITEMS, RepeatParams(horizon_days=5))
     assert arrays["repeat.gap_days"][0] == pytest.approx(10, rel=1e-2)
-    assert arrays["repeat.rate"][1] < 0.8 < arrays["repeat.rate"][0]
+    assert arrays["repeat.lift"][0] > arrays["repeat.lift"][1]
     source = Repeat(arrays, ITEMS)
     due, early = (
         source.retrieve(query_of_purchases((0, age + 20), (0, age + 10), (0, age)), 1).score[0] for age in (9, 2)

@@ -65,7 +65,7 @@ class Owned(NamedTuple):
 
 
 def fit_repeat(touches: Touches, items: Items, params: RepeatParams) -> dict[str, NDArray[np.generic]]:
-    """Hazard, lift, interval and rate of every item, and the customers' repeat share; empty with too few repeats."""
+    """Hazard, and lift and interval of every item; empty with too few repeats."""
     baskets = baskets_of(touches)
     if not len(baskets.day):
         return {}
@@ -81,10 +81,8 @@ def fit_repeat(touches: Touches, items: Items, params: RepeatParams) -> dict[str
     lift = np.where(rate >= params.min_rate, beta[0] + about @ beta[1 + N_TERMS :], NEVER)
     return {
         "repeat.gap_days": gap.astype(np.float32),
-        "repeat.rate": rate.astype(np.float32),
         "repeat.lift": lift.astype(np.float32),
         "repeat.hazard": beta[1 : 1 + N_TERMS].astype(np.float32),
-        "repeat.prior": share_prior(baskets).astype(np.float32),
     }
 
 
@@ -132,30 +130,6 @@ def drawn(total: Reals, n: Reals, category: IntVector, shrink: float) -> Reals:
     of_category[0] = overall
     means: Reals = (total + shrink * of_category[code]) / (n + shrink)
     return means
-
-
-def share_prior(baskets: Baskets) -> Reals:
-    """Beta prior of customers' repeat shares by the moments of a beta-binomial (Kleinman 1973), shape (2,)."""
-    owned = owned_of(baskets)
-    size = int(baskets.customer_idx.max(initial=0)) + 1
-    start = np.full(size, np.iinfo(np.int32).max)
-    np.minimum.at(start, owned.customer_idx, owned.first_day)
-    repeats = np.bincount(owned.customer_idx, owned.n_days - 1, size).astype(np.float64)
-    later = owned.n_days - (owned.first_day == start[owned.customer_idx])
-    n = np.bincount(owned.customer_idx, later, size).astype(np.float64)
-    repeats, n = repeats[n > 0], n[n > 0]
-    if len(n) < 2:
-        return np.ones(2)
-    mean = float(np.clip(repeats.sum() / n.sum(), MIN_PRIOR, 1 - MIN_PRIOR))
-    prior: Reals = np.array([mean, 1 - mean]) * _strength(repeats, n, mean)
-    return prior
-
-
-def _strength(repeats: Reals, n: Reals, mean: float) -> float:
-    """How many purchases the prior is worth: ``1 / rho - 1`` of the shares' correlation within customers."""
-    excess = ((repeats - n * mean) ** 2 / (mean * (1 - mean)) - n).sum()
-    correlation = float(np.clip(excess / max(1.0, float((n * (n - 1)).sum())), 0.01, 0.9))
-    return 1 / correlation - 1
 
 
 def logit_fit(x: FloatMatrix, y: NDArray[np.bool_], ridge: float) -> Reals:
