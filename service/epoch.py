@@ -60,7 +60,7 @@ class Epoch:
     async def watch(self) -> None:
         """Look for ever; a store that is away is somebody else's concern."""
         while True:
-            with suppress(StoreError):  # the ladder tells of it
+            with suppress(StoreError, TypeError, ValueError):  # away, or no answer: the ladder tells of it
                 await self.look()
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -71,13 +71,14 @@ class Epoch:
         ------
         StoreUnavailable
         """
-        before, self.flaw = self.flaw, flaw_of(self.remembered(), await self._stored())
         with translated():
             self.clock.saw(*await self._client.time())
-        STORE_LOST.set(self.flaw is not None)
-        if self.flaw is not None and before is None:
-            log.error("store_lost", reason=self.flaw)
-        return self.flaw
+        found = flaw_of(self.remembered(), await self._stored())
+        if found is not None and self.flaw is None:
+            log.error("store_lost", reason=found)
+        STORE_LOST.set(found is not None)
+        self.flaw = found
+        return found
 
     async def beat(self) -> None:
         """Move the epoch on, or begin it where neither side has one; not while the store has a flaw.

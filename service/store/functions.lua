@@ -64,20 +64,26 @@ local function commit(keys, args)
   return {1, version}
 end
 
+-- Of a record and its keyed decisions a tombstone is left; the member leaves the zsets, which begin at some key.
+local function entomb(keys, zsets, at, seconds, member)
+  local version = redis.call('HGET', keys[1], 'v') or '0'
+  redis.call('DEL', keys[1], keys[2])
+  redis.call('HSET', keys[1], 't', at, 'v', string.format('%d', tonumber(version) + 1))
+  redis.call('EXPIRE', keys[1], seconds)
+  for i = zsets, #keys do
+    redis.call('ZREM', keys[i], member)
+  end
+end
+
 -- A customer is erased: what is left is when, and a version that no reader from before can commit on.
 -- keys: record, keyed decisions, events, then the zsets; args: erased at (microseconds), seconds to remember
 -- it, member, the erasure for the log
 local function erase(keys, args)
-  local version, at = redis.call('HGET', keys[1], 'v') or '0', redis.call('HGET', keys[1], 't') or '0'
+  local at = redis.call('HGET', keys[1], 't') or '0'
   if tonumber(at) < tonumber(args[1]) then
     at = args[1]
   end
-  redis.call('DEL', keys[1], keys[2])
-  redis.call('HSET', keys[1], 't', at, 'v', string.format('%d', tonumber(version) + 1))
-  redis.call('EXPIRE', keys[1], args[2])
-  for i = 4, #keys do
-    redis.call('ZREM', keys[i], args[3])
-  end
+  entomb(keys, 4, at, args[2], args[3])
   redis.call('XADD', keys[3], '*', 'k', 'x', 'b', args[4])
   return 1
 end
@@ -121,13 +127,7 @@ local function bury(keys, args)
   if at and tonumber(at) >= tonumber(args[1]) then
     return 0
   end
-  local version = redis.call('HGET', keys[1], 'v') or '0'
-  redis.call('DEL', keys[1], keys[2])
-  redis.call('HSET', keys[1], 't', args[1], 'v', string.format('%d', tonumber(version) + 1))
-  redis.call('EXPIRE', keys[1], args[2])
-  for i = 3, #keys do
-    redis.call('ZREM', keys[i], args[3])
-  end
+  entomb(keys, 3, args[1], args[2], args[3])
   return 1
 end
 
