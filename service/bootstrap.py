@@ -12,7 +12,7 @@ from features.journey import Journey
 from features.settings import Settings, consent_defaults, pepper_of
 from recommender.caps import Caps
 from service.audiences import PageAudience
-from service.catalog_changes import NONSENSE, PutItems, follow_catalog, load_catalog
+from service.catalog_changes import PutItems, follow_catalog, load_catalog
 from service.clock import wall_clock
 from service.customers import DescribeCustomer
 from service.deadline import Floors
@@ -31,7 +31,7 @@ from service.memories import Memories
 from service.recommend import Recommend
 from service.reserving import Reserving
 from service.serving import Serving
-from service.store.clients import BACKGROUND, READS, WRITES, redis_client
+from service.store.clients import BACKGROUND, NONSENSE, READS, WRITES, redis_client
 from service.store.coalesced import Calls
 from service.store.customers import Customers
 from service.store.decision_log import DecisionLog

@@ -11,6 +11,7 @@ from features.catalog import Item, check_item
 from features.errors import InputError, InvalidCatalog, StoreError
 from features.ids import key64
 from recommender.overlay import CatalogOverlay
+from service.store.clients import NONSENSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from service.store.items import ItemStore
 
 RETRY_S: Final = 0.5
-NONSENSE: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What an answer of another form than was asked for leads to: a store's bytes are input like any other."""
 log = structlog.get_logger()
 
 

@@ -60,7 +60,7 @@ class Epoch:
     async def watch(self) -> None:
         """Look for ever; a store that is away is somebody else's concern."""
         while True:
-            with suppress(StoreError, TypeError, ValueError):  # away, or no answer: the ladder tells of it
+            with suppress(StoreError):  # the ladder tells of it
                 await self.look()
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -119,7 +119,7 @@ class Epoch:
     async def _stored(self) -> Mark | None:
         with translated():
             name, beat = await self._client.hmget(keys.EPOCH, ["id", "beat"])
-        return Mark(_text(name), int(beat)) if name and beat else None
+            return Mark(_text(name), int(beat)) if name and beat else None
 
 
 def flaw_of(remembered: Mark | None, stored: Mark | None) -> Reason | None:

@@ -57,8 +57,10 @@ class Grounds:
             with self._floors.timed(Step.READ):
                 async with deadline.within(reserve_s=self._floors[Step.DECIDE]):
                     known = await self._customers.read(customer_id)
-        except (StoreError, TimeoutError, TypeError, ValueError) as error:
-            return self._below(customer_id, options, _reason_of(error))
+        except StoreError as error:
+            return self._below(customer_id, options, error.reason)
+        except TimeoutError:
+            return self._below(customer_id, options, Reason.DEADLINE)
         if not self._floors.fits(deadline, Step.DECIDE):
             return self.without_profile(options, Consented(False, known.may_be_sent(options.channel)), Reason.DEADLINE)
         consented = Consented(known.is_personalised, known.may_be_sent(options.channel))
@@ -93,14 +95,3 @@ class Grounds:
         if not self._serving.has_bundle:
             return Degraded(Level.STATIC, self._serving.reason or Reason.NO_BUNDLE)
         return Degraded(footing.level, reason or self._serving.reason)
-
-
-def _reason_of(error: Exception) -> str:
-    """Why a read came to nothing; the last case is an answer of another form than was asked for."""
-    match error:
-        case StoreError():
-            return error.reason
-        case TimeoutError():
-            return Reason.DEADLINE
-        case _:
-            return Reason.STORE_UNAVAILABLE

@@ -101,20 +101,25 @@ OF_PREFIX: Final = (
 """How a server says what is wrong with it, where redis-py has no class for it."""
 
 
+NONSENSE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What an answer of another form than was asked for leads to: a store's bytes are input like any other."""
+FAULTS: Final = (TimeoutError, RedisError, OSError, *NONSENSE)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Redis errors as ours, in this package and nowhere else.
+    """Redis errors as ours, in this package and nowhere else; what reads an answer's form belongs within.
 
     Raises
     ------
     StoreFull
         Redis has no room for a write.
     StoreUnavailable
-        Any other error: gone, frozen, loading, read-only, not allowed.
+        Any other error: gone, frozen, loading, read-only, not allowed, an answer of another form.
     """
     try:
         yield
-    except (TimeoutError, RedisError, OSError) as error:
+    except FAULTS as error:
         raise translation(error) from error
 
 

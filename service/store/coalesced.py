@@ -13,14 +13,13 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from features.errors import StoreUnavailable
 from service.ladder import STORE_REASONS, Reason
 from service.lag import LoopLag
 from service.store.breaker import Breaker
-from service.store.clients import BACKGROUND, READS, WRITES, Patience, reason_of, translation
+from service.store.clients import BACKGROUND, FAULTS, READS, WRITES, Patience, reason_of, translation
 from service.store.functions import is_missing, library
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Coalesced:
         started = time.monotonic()
         try:
             answers = await self._answers([command for command, _ in batch], started)
-        except (TimeoutError, RedisError, OSError) as error:
+        except FAULTS as error:
             if not (isinstance(error, TimeoutError | RedisTimeout) and self._was_busy(started)):
                 self._breaker.failed(reason_of(error))
             answers = [error] * len(batch)

@@ -10,6 +10,7 @@ import msgspec
 from features.consent import Defaults
 from features.identity import MAX_REACH
 from service.store import keys
+from service.store.clients import translated
 from service.store.codec import StateCodec, pack_consents, pack_edges, pack_standing
 from service.store.exposures import stamp_of, stamped
 from service.store.functions import call
@@ -130,7 +131,9 @@ class Customers:
             *(keys.stage(where.partition, left), keys.stage(where.partition, to.stage)),
         )
         fields = self._fields(record, change)
-        answer, _ = await self._calls.writes.call(*call("commit", names, self._arguments(record, change, fields)))
+        command = call("commit", names, self._arguments(record, change, fields))
+        with translated():
+            answer, _ = await self._calls.writes.call(*command)
         if answer:
             self._remember(record, change, fields.get("s"))
         return bool(answer)
@@ -148,7 +151,9 @@ class Customers:
     async def _record(
         self, calls: Coalesced, where: CustomerKeys, customer_id: str | None, fields: tuple[str, ...], now: int = 0
     ) -> Record:
-        return record_of(self.codec, where, customer_id, await calls.call("HMGET", where.record, *fields), now)
+        found = await calls.call("HMGET", where.record, *fields)
+        with translated():
+            return record_of(self.codec, where, customer_id, found, now)
 
     async def _with_others(self, calls: Coalesced, asked: Record) -> Known:
         """The identities that may belong to the same customer, read a step further at a time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.store import keys
+from service.store.clients import translated
 from service.store.codec import SEEN_S
 from service.store.functions import call
 
@@ -33,5 +34,6 @@ class ItemEvents:
         """
         partition = keys.partition_of_nobody(lines[0].event_id)
         names = (keys.events(partition), keys.seen_event(partition, lines[0].event_id))
-        known = await self._writes.call(*call("append", names, [body, SEEN_S, raw]))
-        return None if known is None else int(known)
+        with translated():
+            known = await self._writes.call(*call("append", names, [body, SEEN_S, raw]))
+            return None if known is None else int(known)

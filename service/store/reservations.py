@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from features.errors import StoreUnavailable
 from service.store import keys
 from service.store.exposures import memory_in, origin_of, stamp_of, stamped
 from service.store.functions import call
@@ -51,7 +52,9 @@ class Reservations:
 
     async def kept(self, where: CustomerKeys, field: bytes) -> bytes | None:
         """What is kept under a decision key."""
-        found: bytes | None = await self._calls.reads.call("HGET", keys.keyed_decisions(where), field)
+        found = await self._calls.reads.call("HGET", keys.keyed_decisions(where), field)
+        if found is not None and not isinstance(found, bytes):
+            raise StoreUnavailable("the store answers in another form than was asked for")
         return found
 
     async def reserve(

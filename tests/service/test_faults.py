@@ -156,3 +156,16 @@ def test_a_worker_starts_without_a_store_and_without_a_bundle(tmp_path):
     assert levels([second]) == [(3, "store_unavailable")]
     assert second["items"]
     assert ready["reasons"] == ["store_unavailable"]
+
+
+def test_an_answer_of_another_form_is_an_answer_that_did_not_come(with_service, redis_client):
+    async def body(caller):
+        await caller.send(event("e-1"))
+        where = caller.program.customers.keys_of("c-1").record
+        redis_client.hset(where, "v", "no number")
+        slate = await caller.slate("c-1")
+        return slate, await caller.http.post("/v1/events", json=event("e-2"))
+
+    slate, refused = with_service(body)
+    assert slate["served_by"]["degraded"]["level"] > Level.FULL
+    assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
