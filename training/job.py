@@ -171,13 +171,25 @@ def split(
     return Taught(recipe, tuple(lessons), verdict)
 
 
-def fit_all(data: Data, windows: Windows, taught: Taught, journey: Journey, say: Progress, *, n: int) -> Fitted:
-    """Judge the procedure on the test window, then fit on everything with what all windows taught."""
+def fit_all(
+    data: Data,
+    windows: Windows,
+    taught: Taught,
+    journey: Journey,
+    say: Progress,
+    *,
+    n: int,
+    with_blind: bool = False,
+) -> Fitted:
+    """Judge the procedure on the test window, then fit on everything with what all windows taught.
+
+    ``with_blind`` also makes the ranker that :meth:`recommender.engine.Engine.without_stage` serves with.
+    """
     evaluation, kinds, taught = _evaluated(data, windows, taught, journey, say, n=n)
     say("fit", 0.0)
     arrays = fit(data.material(data.until), taught.recipe)
     say("fit", 0.7)
-    learned = taught.learned(sources_of(arrays), with_blind=False)
+    learned = taught.learned(sources_of(arrays), with_blind=with_blind)
     say("fit", 1.0)
     left = left_out(arrays)
     found = moves(data, journey, say, seed=taught.recipe.seed)

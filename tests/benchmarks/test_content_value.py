@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.content_value import BLIND, END, KNOWS, Memory, Trial, learned, policy_of
+from benchmarks.content_value import BLIND, KNOWS, learned
+from benchmarks.visits import END, Memory, Trial, policy_of
 from features.events import Line
 from features.ids import key64
 from features.journey import Journey
 from training.load import Data
-from training.simulator import Outcome, simulate
+from training.simulator import simulate
 
 JOURNEY = Journey.load(None)
 
@@ -66,12 +67,10 @@ def test_a_memory_blind_to_reading_forgets_what_was_read_and_nothing_else(shop) 
 
 
 def test_a_comparison_counts_customers_and_pairs_their_visits() -> None:
-    def outcome(*values: float) -> Outcome:
-        return Outcome(len(values), sum(values), 0.0, 0, 0, 0, values)
-
-    runs = {KNOWS: outcome(3.0, 5.0, 1.0), BLIND: outcome(1.0, 1.0, 2.0)}
-    found = Trial(["a", "a", "b"], np.array([True, True, False]), runs)
+    runs = {KNOWS: (3.0, 5.0, 1.0), BLIND: (1.0, 1.0, 2.0)}
+    found = Trial(["a", "a", "b"], runs)
     everybody = np.ones(3, np.bool_)
     assert found.worth(KNOWS, everybody).mean == pytest.approx((4 + 1) / 2)
     assert found.worth(KNOWS, everybody, BLIND).mean == pytest.approx((3 - 1) / 2)
-    assert found.worth(KNOWS, found.is_reader, BLIND) == pytest.approx((3, 3, 3))
+    assert found.worth(KNOWS, np.array([True, True, False]), BLIND) == pytest.approx((3, 3, 3))
+    assert found.n_customers(everybody) == 2
