@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recommender.items import KINDS
+from recommender.kernels_compose import best_places, mixed_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,29 +27,18 @@ SHARES: Final[Mapping[str, tuple[float, float, float]]] = {
     "retention": (0.6, 0.25, 0.15),
 }
 """Share of product, content and action per stage."""
+_SHARES: Final = {stage: np.array(shares, np.float64) for stage, shares in SHARES.items()}
 
 
 def in_order(score: NDArray[np.floating], item_idx: IntVector, limit: int) -> IntVector:
     """Positions of the ``limit`` best candidates, by score and then by item."""
-    order = np.lexsort((item_idx, -score))
-    return order[:limit].astype(np.int32)
+    return best_places(np.asarray(score, np.float64), np.asarray(item_idx, np.int32), limit)
 
 
 def mixed(score: NDArray[np.floating], item_idx: IntVector, kind: IntVector, stage: str, limit: int) -> IntVector:
     """Positions of ``limit`` candidates with the stage's shares of kinds; a kind that runs out is passed over."""
-    order = in_order(score, item_idx, len(score))
-    queues = {k: order[kind[order] == k].tolist()[::-1] for k in range(len(KINDS))}
-    shares, taken = SHARES[stage], [0] * len(KINDS)
-    chosen: list[int] = []
-    while len(chosen) < limit:
-        open_kinds = [k for k, queue in queues.items() if queue]
-        if not open_kinds:
-            break
-        # Largest remainder: what the share promises up to the next rank, less what was given.
-        behind = max(open_kinds, key=lambda k: (shares[k] * (len(chosen) + 1) - taken[k], shares[k]))
-        chosen.append(queues[behind].pop())
-        taken[behind] += 1
-    return np.array(chosen, np.int32)
+    scores, kinds = np.asarray(score, np.float64), np.asarray(kind, np.int32)
+    return mixed_places(scores, np.asarray(item_idx, np.int32), kinds, _SHARES[stage], limit)
 
 
 def within_room(order: IntVector, kind: IntVector, room: Mapping[str, int], limit: int) -> IntVector:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.kernels import EVERYTHING, best_of, summed_by_item
+from recommender.kernels import EVERYTHING, best_of, first_of, summed_by_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,6 +136,13 @@ def best(item_idx: IntVector, score: FloatVector, n: int) -> Candidates:
     score : float32, shape (m,)
     """
     return Candidates(*best_of(item_idx, np.ascontiguousarray(score, np.float32), n))
+
+
+def first(item_idx: IntVector, score: FloatVector, query: Query, n: int) -> Candidates:
+    """The first ``n`` of some ranked items that may be proposed."""
+    if query.is_allowed is None:
+        return Candidates(item_idx[:n], score[:n])
+    return Candidates(*first_of(item_idx, score, query.is_allowed, n))
 
 
 def summed(item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:

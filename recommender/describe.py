@@ -16,6 +16,7 @@ from recommender.kernels import (
     INTS_2D,
     LONGS,
     OUT_FLOATS_2D,
+    best_of,
     compiled,
 )
 
@@ -44,14 +45,17 @@ _HERE: Final[Any] = (OUT_FLOATS_2D, COUNT)
 def _sources(rows: FloatMatrix, parts: FloatMatrix) -> None:
     """Each source's share and one over its place, by source."""
     m, n_sources = parts.shape
+    row_idx, part = np.empty(m, np.int32), np.empty(m, np.float32)
     for column in range(n_sources):
-        order = np.argsort(-parts[:, column], kind="mergesort")
-        for place in range(m):
-            row = order[place]
-            if parts[row, column] <= 0:
-                break
-            rows[row, column] = parts[row, column]
-            rows[row, n_sources + column] = 1 / (1 + place)
+        k = 0
+        for row in range(m):
+            if parts[row, column] > 0:
+                row_idx[k], part[k] = row, parts[row, column]
+                k += 1
+        order, ordered = best_of(row_idx[:k], part[:k], k)
+        for place in range(k):
+            rows[order[place], column] = ordered[place]
+            rows[order[place], n_sources + column] = 1 / (1 + place)
 
 
 @compiled(types.void(*_HERE, INTS, FLOATS_2D, INTS, BYTES, types.float64))

@@ -243,7 +243,7 @@ class Engine:
         free = np.flatnonzero(self._is_free(ranking.item_idx, held))
         chosen = free[self._ordered(ranking.item_idx[free], ranking.score[free], request, standing, allowance)]
         items = tuple(self._items(ranking, chosen, overlay))
-        strategy = self._strategy(query, ranking.parts[chosen])
+        strategy = self._strategy(query, ranking.blended(chosen))
         moves = self.moves.of(state, standing, now) if request.with_moves else ()
         return Slate(
             items,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from recommender.contract import ArraySpec, IntVector, LongVector
+from recommender.kernels_query import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +65,10 @@ class Items:
     }
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        self._arrays = arrays
+        self._texts = {
+            name: (np.asarray(arrays[f"items.{name}_bytes"], np.uint8).data, arrays[f"items.{name}_at"])
+            for name in ("id", "title")
+        }
         self.item_key: LongVector = arrays["items.item_key"]  # type: ignore[assignment]
         self.kind: NDArray[np.uint8] = arrays["items.kind"]  # type: ignore[assignment]
         self.category: IntVector = arrays["items.category"]  # type: ignore[assignment]
@@ -85,10 +89,7 @@ class Items:
 
     def rows_of(self, item_key: LongVector) -> IntVector:
         """Row of each key; -1 where the bundle does not know it."""
-        if not len(self):
-            return np.full(len(item_key), -1, np.int32)
-        rows = np.minimum(np.searchsorted(self.item_key, item_key), len(self) - 1)
-        return np.where(self.item_key[rows] == item_key, rows, -1).astype(np.int32)
+        return places_of(self.item_key, np.ascontiguousarray(item_key))
 
     def of_kinds(self, kinds: tuple[str, ...]) -> NDArray[np.bool_] | None:
         """Which rows are of some kinds; None where all are."""
@@ -155,8 +156,7 @@ class Items:
 
     def texts(self, name: str, rows: NDArray[np.integer]) -> list[str]:
         """``id`` or ``title`` of some rows."""
-        at = self._arrays[f"items.{name}_at"]
-        raw = np.asarray(self._arrays[f"items.{name}_bytes"], np.uint8).data
+        raw, at = self._texts[name]
         return [str(raw[a:b], "utf-8") for a, b in zip(at[rows].tolist(), at[rows + 1].tolist(), strict=True)]
 
     def _text(self, name: str, row: int) -> str:

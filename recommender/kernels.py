@@ -43,6 +43,9 @@ OUT_INTS, OUT_FLOATS, OUT_FLOATS_2D = types.int32[::1], types.float32[::1], type
 RANKED = tuple_of((OUT_INTS, OUT_FLOATS))
 """Items and their scores, best first."""
 COUNT = types.int64
+MAX_BITS: Final = 0x7FFF_FFFF
+LOW_BITS: Final = 0xFFFF_FFFF
+WORD: Final = 8
 REAL = types.float32
 
 
@@ -63,29 +66,43 @@ def compiled(signature: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def best_of(item_idx: IntVector, score: FloatVector, n: int) -> tuple[IntVector, FloatVector]:
     """The ``n`` best of unique items, positive and finite scores only; ties by ascending item.
 
+    The bits of positive floats, read as whole numbers, are in the order of the floats. So a score and its item make
+    one number each, the best the least, and all of them differ: one sort of those orders by both.
+
     Parameters
     ----------
     item_idx : int32, shape (m,)
     score : float32, shape (m,)
     """
-    kept_idx, kept = np.empty(len(score), np.int32), np.empty(len(score), np.float32)
+    bits = score.view(np.int32)
+    keys = np.empty(len(score), np.int64)
     m = 0
     for i in range(len(score)):
         if 0 < score[i] < np.inf:
+            keys[m] = (np.int64(MAX_BITS - bits[i]) << 32) | item_idx[i]
+            m += 1
+    keys = keys[:m]
+    if m > n:
+        keys = np.partition(keys, n)[:n]
+    keys = np.sort(keys)
+    items, found = np.empty(len(keys), np.int32), np.empty(len(keys), np.int32)
+    for i in range(len(keys)):
+        items[i], found[i] = keys[i] & LOW_BITS, MAX_BITS - (keys[i] >> 32)
+    return items, found.view(np.float32)
+
+
+@compiled(RANKED(INTS, FLOATS, BOOLS, COUNT))
+def first_of(item_idx: IntVector, score: FloatVector, allowed: BoolVector, n: int) -> tuple[IntVector, FloatVector]:
+    """The first ``n`` allowed of some ranked items."""
+    kept_idx, kept = np.empty(min(n, len(item_idx)), np.int32), np.empty(min(n, len(item_idx)), np.float32)
+    m = 0
+    for i in range(len(item_idx)):
+        if m == len(kept):
+            break
+        if len(allowed) == 0 or allowed[item_idx[i]]:
             kept_idx[m], kept[m] = item_idx[i], score[i]
             m += 1
-    if m > n > 0:
-        # The n-th greatest score is a bound, so that ties at the cut are broken by item as well.
-        bound = np.partition(kept[:m], m - n)[m - n]
-        above = 0
-        for i in range(m):
-            if kept[i] >= bound:
-                kept_idx[above], kept[above] = kept_idx[i], kept[i]
-                above += 1
-        m = above
-    by_item = np.argsort(kept_idx[:m], kind="mergesort")
-    order = by_item[np.argsort(-kept[:m][by_item], kind="mergesort")][:n]
-    return kept_idx[:m][order], kept[:m][order]
+    return kept_idx[:m], kept[:m]
 
 
 @compiled(RANKED(FLOATS, BOOLS, COUNT))
@@ -114,8 +131,8 @@ def best_of_all(score: FloatVector, allowed: BoolVector, n: int) -> tuple[IntVec
     return best_of(item_idx[:found], kept[:found], n)
 
 
-@compiled(RANKED(LONGS, INTS, FLOATS, INTS, FLOATS, BOOLS, COUNT, COUNT))
-def spread(
+@compiled(RANKED(LONGS, INTS, FLOATS, INTS, FLOATS, BOOLS, COUNT))
+def reached(
     indptr: LongVector,
     item_idx: IntVector,
     weight: FloatVector,
@@ -123,9 +140,8 @@ def spread(
     share: FloatVector,
     allowed: BoolVector,
     n_items: int,
-    n: int,
 ) -> tuple[IntVector, FloatVector]:
-    """The ``n`` best targets of some rows of a sparse matrix, each edge times its row's share, added up.
+    """All targets of some rows of a sparse matrix as they come, each edge times its row's share, added up.
 
     Parameters
     ----------
@@ -139,7 +155,7 @@ def spread(
     room = 0
     for row in seeds:
         room += indptr[row + 1] - indptr[row]
-    reached = np.empty(min(room, n_items), np.int32)
+    found = np.empty(min(room, n_items), np.int32)
     m = 0
     for s in range(len(seeds)):
         for e in range(indptr[seeds[s]], indptr[seeds[s] + 1]):
@@ -148,10 +164,26 @@ def spread(
                 continue
             if not is_reached[item]:
                 is_reached[item] = True
-                reached[m] = item
+                found[m] = item
                 m += 1
             total[item] += weight[e] * share[s]
-    return best_of(reached[:m], total[reached[:m]], n)
+    return found[:m], total[found[:m]]
+
+
+@compiled(RANKED(LONGS, INTS, FLOATS, INTS, FLOATS, BOOLS, COUNT, COUNT))
+def spread(
+    indptr: LongVector,
+    item_idx: IntVector,
+    weight: FloatVector,
+    seeds: IntVector,
+    share: FloatVector,
+    allowed: BoolVector,
+    n_items: int,
+    n: int,
+) -> tuple[IntVector, FloatVector]:
+    """The ``n`` best of what :func:`reached` finds."""
+    found, total = reached(indptr, item_idx, weight, seeds, share, allowed, n_items)
+    return best_of(found, total, n)
 
 
 @compiled(tuple_of((OUT_INTS, OUT_FLOATS))(INTS, FLOATS))
@@ -184,17 +216,20 @@ def united(item_idx: IntVector, score: FloatVector, bounds: LongVector, n_items:
     parts : float32, shape (k, n_lists)
         Each list's score over its first one; 0 where it does not hold the item.
     """
-    slot = np.zeros(n_items, np.int32)
-    unique = np.empty(len(item_idx), np.int32)
-    k = 0
+    is_there = np.zeros((n_items + WORD - 1) // WORD * WORD, np.bool_)
     for item in item_idx:
-        if slot[item] == 0:
-            slot[item] = 1
-            unique[k] = item
-            k += 1
-    ascending = np.sort(unique[:k])
-    for i in range(k):
-        slot[ascending[i]] = i
+        is_there[item] = True
+    slot, ascending = np.empty(n_items, np.int32), np.empty(min(n_items, len(item_idx)), np.int32)
+    k = 0
+    words = is_there.view(np.int64)  # most are 0, and that says it of eight items at once
+    for word in range(len(words)):
+        if words[word] == 0:
+            continue
+        for item in range(word * WORD, (word + 1) * WORD):
+            if is_there[item]:
+                slot[item], ascending[k] = k, item
+                k += 1
+    ascending = ascending[:k]
     parts = np.zeros((k, len(bounds) - 1), np.float32)
     for column in range(len(bounds) - 1):
         for at in range(bounds[column], bounds[column + 1]):

@@ -41,6 +41,37 @@ def coded_taste(taste: FloatVector) -> tuple[NDArray[np.int16], np.floating, np.
     return coded, unit, norm, np.float32(np.sqrt(missed) + np.float32(ROUNDING) * norm)
 
 
+@compiled(OUT_INTS(CODES, types.int16[::1]))
+def coded_products(codes: NDArray[np.int8], coded: NDArray[np.int16]) -> IntVector:
+    """Dot product of each row of codes with a coded taste, int32, shape (m,).
+
+    Nothing else happens in this loop, in 32 bits throughout, so that it becomes the processor's multiply-and-add.
+    """
+    m, f = codes.shape
+    flat, total = codes.reshape(-1), np.empty(m, np.int32)
+    for i in range(m):
+        row, one = flat[i * f : (i + 1) * f], np.int32(0)
+        for j in range(len(row)):
+            one = np.int32(one + np.int32(np.int32(row[j]) * np.int32(coded[j])))
+        total[i] = one
+    return total
+
+
+@compiled(types.float32(FLOATS, COUNT))
+def floor_of(score: FloatVector, n: int) -> np.floating:
+    """A number that is at most the ``n``-th greatest score and near it, and at least 0.
+
+    The ``n``-th greatest of the best scores of many groups.
+    """
+    m = len(score)
+    depth = max(1, m // (4 * n + 1))
+    best = np.zeros((m + depth - 1) // depth, np.float32)
+    for group in range(len(best)):
+        for i in range(group * depth, min(m, (group + 1) * depth)):
+            best[group] = max(best[group], score[i])
+    return np.partition(best, len(best) - n)[len(best) - n] if len(best) > n else np.float32(0)
+
+
 @compiled(OUT_INTS(CODES, FLOATS_2D, FLOATS, BOOLS, COUNT))
 def within_reach(
     codes: NDArray[np.int8], bounds: FloatVector, taste: FloatVector, allowed: BoolVector, n: int
@@ -48,8 +79,7 @@ def within_reach(
     """Every row that can be one of the ``n`` best by its dot product with a taste, ascending; few others.
 
     A coded row is off by at most its residual's norm times the taste's (Cauchy and Schwarz), which bounds each
-    score from both sides. The n-th greatest of the lower bounds, each the best of a group of rows, is at most the
-    n-th greatest score.
+    score from both sides; :func:`floor_of` the lower bounds is at most the n-th greatest score.
 
     Parameters
     ----------
@@ -62,23 +92,18 @@ def within_reach(
     coded, unit, norm, off = coded_taste(taste)
     if unit == 0:
         return np.empty(0, np.int32)
-    m, f = codes.shape
-    depth = max(1, m // (4 * n + 1))
-    upper, lower = np.empty(m, np.float32), np.zeros((m + depth - 1) // depth, np.float32)
-    for group in range(len(lower)):
-        for i in range(group * depth, min(m, (group + 1) * depth)):
-            total = np.int32(0)
-            for j in range(f):  # in 32 bits throughout, for which processors have one instruction
-                total = np.int32(total + np.int32(np.int32(codes[i, j]) * np.int32(coded[j])))
-            score = np.float32(total) * bounds[i, 0] * unit
-            if len(allowed) and not allowed[i]:
-                score = np.float32(-np.inf)
-            slack = bounds[i, 1] * (norm + off) + bounds[i, 2] * off
-            upper[i] = score + slack
-            lower[group] = max(lower[group], score - slack)
-    bound = np.float32(0)
-    if len(lower) > n:
-        bound = np.partition(lower, len(lower) - n)[len(lower) - n]
+    m = len(codes)
+    total = coded_products(codes, coded)
+    upper, lower = np.empty(m, np.float32), np.empty(m, np.float32)
+    for i in range(m):
+        score = np.float32(total[i]) * bounds[i, 0] * unit
+        slack = bounds[i, 1] * (norm + off) + bounds[i, 2] * off
+        upper[i], lower[i] = score + slack, score - slack
+    if len(allowed):
+        for i in range(m):
+            if not allowed[i]:
+                upper[i], lower[i] = -np.inf, -np.inf
+    bound = floor_of(lower, n)
     rows, found = np.empty(m, np.int32), 0
     for i in range(m):
         if upper[i] >= bound and upper[i] > 0:

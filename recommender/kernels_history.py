@@ -17,16 +17,22 @@ from recommender.kernels import (
     LONGS,
     OUT_FLOATS,
     OUT_INTS,
+    RANKED,
+    REAL,
+    best_of,
     compiled,
     summed_by_item,
     tuple_of,
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from recommender.kernels import BoolVector, FloatVector, IntVector, LongVector
 
+CARTS: Final = 3
 BUYS: Final = 5
-"""Column of purchases among touches."""
+"""Columns of touches."""
 
 
 @compiled(tuple_of((OUT_INTS, OUT_FLOATS))(INTS, LONGS, INTS_2D, INTS, INTS, INTS, FLOATS, types.float64))
@@ -99,3 +105,117 @@ def last_distinct(
             found[k] = touch_idx[i]
             k += 1
     return found[:k]
+
+
+@compiled(OUT_INTS(INTS, INTS, INTS))
+def distinct(a: IntVector, b: IntVector, c: IntVector) -> IntVector:
+    """All items of three lists, ascending, each once."""
+    items = np.sort(np.concatenate((a, b, c)))
+    k = 0
+    for i in range(len(items)):
+        if i == 0 or items[i] != items[i - 1]:
+            items[k] = items[i]
+            k += 1
+    return items[:k]
+
+
+@compiled(RANKED(INTS, INTS_2D, BOOLS, COUNT))
+def by_recency(
+    touch_idx: IntVector, touch_counts: IntVector, allowed: BoolVector, n: int
+) -> tuple[IntVector, FloatVector]:
+    """The ``n`` best distinct items of some touches, oldest first: one over its place, twice that in the cart."""
+    order = np.argsort(touch_idx, kind="mergesort")
+    is_newest = np.zeros(len(order), np.bool_)
+    for i in range(len(order)):
+        is_newest[order[i]] = i + 1 == len(order) or touch_idx[order[i]] != touch_idx[order[i + 1]]
+    item_idx, score = np.empty(len(order), np.int32), np.empty(len(order), np.float32)
+    m, place = 0, 0
+    for i in range(len(touch_idx) - 1, -1, -1):
+        if not is_newest[i]:
+            continue
+        place += 1
+        if len(allowed) == 0 or allowed[touch_idx[i]]:
+            item_idx[m], score[m] = touch_idx[i], (2 if touch_counts[i, CARTS] > 0 else 1) / place
+            m += 1
+    return best_of(item_idx[:m], score[:m], n)
+
+
+@compiled(RANKED(INTS, LONGS, INTS_2D, INTS, INTS, COUNT, FLOATS, REAL, types.float64, FLOATS, BOOLS, COUNT))
+def by_frequency(
+    touch_idx: IntVector,
+    touch_at: LongVector,
+    touch_counts: IntVector,
+    bought_idx: IntVector,
+    bought_day: IntVector,
+    now: int,
+    touch_weights: FloatVector,
+    day_weight: float,
+    half_life_days: float,
+    lift: FloatVector,
+    allowed: BoolVector,
+    n: int,
+) -> tuple[IntVector, FloatVector]:
+    """The ``n`` best distinct items by decayed touches and purchases; see ``recommender.retrievers.own``.
+
+    Parameters
+    ----------
+    touch_weights : float32, shape (6,)
+    day_weight : float
+        Of a purchase.
+    lift : float32, shape (n_items,)
+    """
+    n_touches = len(touch_idx)
+    item_idx, count = np.empty(n_touches + len(bought_idx), np.int32), np.empty(n_touches + len(bought_idx), np.float32)
+    for i in range(len(item_idx)):
+        if i < n_touches:
+            item_idx[i], weight, age_days = touch_idx[i], 0.0, (now - touch_at[i]) / DAY_US
+            for column in range(len(touch_weights)):
+                weight += touch_counts[i, column] * touch_weights[column]
+        else:
+            b = i - n_touches
+            item_idx[i], weight, age_days = bought_idx[b], float(day_weight), now / DAY_US - bought_day[b]
+        count[i] = weight * 2.0 ** (-max(age_days, 0.0) / half_life_days)
+    unique, total = summed_by_item(item_idx, count)
+    for i in range(len(unique)):
+        total[i] *= lift[unique[i]] * (len(allowed) == 0 or allowed[unique[i]])
+    return best_of(unique, total, n)
+
+
+@compiled(tuple_of((OUT_INTS, types.float64[::1], types.int64))(INTS, INTS, INTS_2D, LONGS, COUNT))
+def last_seeds(
+    anchors: IntVector, touch_idx: IntVector, touch_counts: IntVector, strength: LongVector, n: int
+) -> tuple[IntVector, NDArray[np.float64], int]:
+    """The anchors and then the items touched last, each once, at most ``n``; how much was done with each.
+
+    Parameters
+    ----------
+    touch_idx : int32, shape (m,), oldest first
+    strength : int64, shape (6,)
+        What a touch of each kind counts.
+
+    Returns
+    -------
+    seeds : int32, shape (k,)
+    done : float64, shape (k,)
+        Over all touches.
+    n_anchors : int
+        How many of the seeds are anchors.
+    """
+    seeds, done, k = np.empty(n, np.int32), np.zeros(n), 0
+    for item in anchors:
+        if k < n and not (seeds[:k] == item).any():
+            seeds[k] = item
+            k += 1
+    n_anchors = k
+    for i in range(len(touch_idx) - 1, -1, -1):
+        at = 0
+        while at < k and seeds[at] != touch_idx[i]:
+            at += 1
+        if at == n:
+            continue
+        if at == k:
+            seeds[k] = touch_idx[i]
+            k += 1
+        for column in range(len(strength)):
+            done[at] += touch_counts[i, column] * strength[column]
+    return seeds[:k], done[:k], n_anchors

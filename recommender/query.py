@@ -9,9 +9,10 @@ import numpy as np
 from features.ids import key64
 from recommender.contract import TOUCHES, IntVector, Query
 from recommender.items import KINDS
+from recommender.kernels_query import known_purchases, known_touches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ STAGE_BITS = {"awareness": 1, "engagement": 2, "transaction": 4, "retention": 8}
 _SEEN_KEYS = 3
 _SEEN_WIDTH = _SEEN_KEYS + len(TOUCHES)
 _BOUGHT_WIDTH = 6
+_NO_ROWS = np.empty(0, np.int32)
 
 
 def query_of(state: Any, request: SlateRequest, items: Items, now: int, stage: str) -> Query:
@@ -57,8 +59,10 @@ def query_of(state: Any, request: SlateRequest, items: Items, now: int, stage: s
     )
 
 
-def rows_of_ids(item_ids: Iterable[str], items: Items) -> IntVector:
+def rows_of_ids(item_ids: Collection[str], items: Items) -> IntVector:
     """Rows of the ids that the bundle knows, in the order given, each once."""
+    if not item_ids:
+        return _NO_ROWS
     keys = np.array([key64(item_id) for item_id in dict.fromkeys(item_ids)], np.int64)
     rows = items.rows_of(keys)
     return rows[rows >= 0]
@@ -71,16 +75,12 @@ def is_live(state: Any, now: int) -> bool:
 
 def _touches(state: Any, items: Items, now: int) -> tuple[IntVector, NDArray[np.int64], IntVector]:
     seen = np.array(state.seen, np.int64).reshape(-1, _SEEN_WIDTH)
-    rows = items.rows_of(seen[:, 1])
-    keep = (rows >= 0) & (seen[:, 0] < now)
-    return rows[keep], seen[keep, 0], seen[keep, _SEEN_KEYS:].astype(np.int32)
+    return known_touches(seen, items.item_key, now)
 
 
 def _bought(state: Any, items: Items) -> tuple[IntVector, IntVector, IntVector]:
     bought = np.array(state.bought, np.int64).reshape(-1, _BOUGHT_WIDTH)
-    rows = items.rows_of(bought[:, 1])
-    keep = rows >= 0
-    return rows[keep], bought[keep, 0].astype(np.int32), bought[keep, 3].astype(np.int32)
+    return known_purchases(bought, items.item_key)
 
 
 def _allowed(

@@ -28,19 +28,26 @@ class Ranking(NamedTuple):
     """Candidates on the common scale, and what is needed to explain some of them.
 
     ``item_idx`` int32, shape (m,), ascending; ``score`` float64 and ``blend`` float32, shape (m,); ``parts`` float32,
-    shape (m, n_sources), each source's part in the blend; ``rows`` float32, shape (m, n_features), or None
-    where the blend serves; ``intercept`` and ``slope`` float32, shape (m,), of the scale. ``faded`` float64, shape
-    (m,), is what the score has lost already because the item was shown before, None where nothing was.
+    shape (m, n_sources), as in the pool, and ``weights`` float32, shape (n_sources,), what each source counts;
+    ``rows`` float32, shape (m, n_features), or None where the blend serves; ``intercept`` and ``slope`` float32,
+    shape (m,), of the scale. ``faded`` float64, shape (m,), is what the score has lost already because the item was
+    shown before, None where nothing was.
     """
 
     item_idx: IntVector
     score: NDArray[np.float64]
     blend: FloatVector
     parts: FloatMatrix
+    weights: FloatVector
     rows: FloatMatrix | None
     intercept: FloatVector
     slope: FloatVector
     faded: NDArray[np.float64] | None = None
+
+    def blended(self, chosen: IntVector) -> FloatMatrix:
+        """Each source's part in the blend's score of some rows, float32, shape (len(chosen), n_sources)."""
+        parts: FloatMatrix = self.parts[chosen] * self.weights
+        return parts
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,14 @@ class Ranks:
         ranker = self.ranker if self.ranker is not None and self.ranker.is_for(task, live=live) else None
         score: FloatVector = pool.parts @ weights
         kept = best_rows(score, N_RANKED if ranker else len(score))
-        pool, score = Pool(pool.item_idx[kept], pool.parts[kept]), score[kept]
+        if len(kept) < len(score):
+            pool, score = Pool(pool.item_idx[kept], pool.parts.take(kept, axis=0)), score[kept]
         rows = ranker.rows(pool, score, query, standing) if ranker else None
         raw = score if ranker is None or rows is None else ranker.score(rows)
         intercept, slope = self.scale.of("blend" if rows is None else "ranker", self.items.kind[pool.item_idx])
-        parts = pool.parts * weights
         # In float64: what tells two of the least popular items apart is far smaller than the intercept.
         scaled: NDArray[np.float64] = np.asarray(intercept + slope * raw.astype(np.float64), np.float64)
-        return Ranking(pool.item_idx, scaled, score, parts, rows, intercept, slope)
+        return Ranking(pool.item_idx, scaled, score, pool.parts, weights, rows, intercept, slope)
 
     def fade(self, ranking: Ranking, allowance: Allowance) -> Ranking:
         """A ranking in which what was shown without a reaction is worth less.
@@ -96,7 +103,7 @@ class Ranks:
 
     def _explained(self, ranking: Ranking, chosen: IntVector) -> tuple[Sequence[str], FloatMatrix]:
         slope, intercept = ranking.slope[chosen][:, None], ranking.intercept[chosen][:, None]
-        parts = ranking.parts[chosen]
+        parts = ranking.blended(chosen)
         if ranking.rows is None or self.ranker is None:
             codes = (*(retriever.name for retriever in self.retrievers), "base")
             return codes, np.concatenate([slope * parts, intercept], axis=1)

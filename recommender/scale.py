@@ -55,5 +55,5 @@ class Scale:
 
     def of(self, system: str, kind: NDArray[np.integer]) -> tuple[FloatVector, FloatVector]:
         """Intercept and slope of each of some items, float32, shape (n,)."""
-        line: FloatMatrix = self.line[SYSTEMS.index(system)][kind]
-        return line[:, 0], line[:, 1]
+        line: FloatMatrix = self.line[SYSTEMS.index(system)]
+        return line[:, 0].take(kind), line[:, 1].take(kind)

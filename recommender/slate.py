@@ -146,11 +146,14 @@ UNSPOKEN: Final = frozenset({"base", "stage", "moment", "kind", "faded"})
 
 def reasons_of(codes: Sequence[str], weights: Sequence[float]) -> tuple[Reason, ...]:
     """What speaks for an item and what speaks against it, the greatest first."""
-    told = sorted((-abs(weight), code, weight) for code, weight in zip(codes, weights, strict=True) if weight)
-    return tuple(Reason(code, REASON_TEXTS[code], weight) for _, code, weight in told)
+    told = [(-abs(weight), code, weight) for code, weight in zip(codes, weights, strict=True) if weight]
+    told.sort()
+    return tuple([Reason(code, REASON_TEXTS[code], weight) for _, code, weight in told])
 
 
 def source_of(reasons: Sequence[Reason]) -> str:
-    """Code of what speaks loudest for an item."""
-    spoken = [reason for reason in reasons if reason.code not in UNSPOKEN and reason.weight > 0]
-    return max(spoken or reasons, key=lambda reason: reason.weight).code if reasons else "base"
+    """Code of what speaks loudest for an item, of its reasons in their order."""
+    for code, _, weight in reasons:
+        if weight > 0 and code not in UNSPOKEN:
+            return code
+    return max(reasons, key=lambda reason: reason.weight).code if reasons else "base"

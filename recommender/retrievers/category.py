@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from recommender.contract import NOTHING, ArraySpec, Candidates, FloatVector, IntVector, Query, best, summed
+from recommender.contract import ArraySpec, Candidates, FloatVector, IntVector, Query
+from recommender.kernels_category import popular_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from recommender.items import Items
@@ -43,16 +43,18 @@ class CategoryPopular:
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """Popular items of the last few categories; nothing for a customer without any."""
-        seeds = np.concatenate([query.anchor_idx, query.touch_idx[::-1]])[:N_RECENT]
-        category, weight = self._category[seeds], RECENCY ** np.arange(len(seeds))
-        known = category >= 0
-        if not known.any():
-            return NOTHING
-        codes, weights = summed(category[known], weight[known].astype(np.float32))
-        top = np.argsort(-weights, kind="stable")[:N_CATEGORIES]
-        parts = [self._of(int(code), float(share)) for code, share in zip(codes[top], weights[top], strict=True)]
-        return best(*query.allow(*(np.concatenate(column) for column in zip(*parts, strict=True))), n)
-
-    def _of(self, code: int, share: float) -> tuple[IntVector, FloatVector]:
-        a, b = self._indptr[code], self._indptr[code + 1]
-        return self._item_idx[a:b], self._score[a:b] * np.float32(share)
+        return Candidates(
+            *popular_within(
+                query.anchor_idx,
+                query.touch_idx,
+                self._category,
+                self._indptr,
+                self._item_idx,
+                self._score,
+                query.mask,
+                N_RECENT,
+                N_CATEGORIES,
+                RECENCY,
+                n,
+            )
+        )

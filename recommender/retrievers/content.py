@@ -18,9 +18,10 @@ from recommender.contract import (
     LongVector,
     Query,
     best,
-    summed,
 )
 from recommender.items import KINDS
+from recommender.kernels import reached
+from recommender.kernels_history import last_seeds
 from recommender.text import GRAM, weigh, words
 
 if TYPE_CHECKING:
@@ -44,11 +45,13 @@ MIN_OF_BEST = 0.1
 N_SEEDS = 10
 RECENCY = 0.7
 """Weight of a seed over that of the seed after it."""
+_BY_PLACE = RECENCY ** np.arange(N_SEEDS)
 
 TOUCHED_SHARE = 0.3
 """Weight of what was touched where the page is about something; the anchors count 1."""
 
-STRENGTH = np.asarray([{"views": 1, "reads": 2, "likes": 2, "carts": 3, "uncarts": -3, "buys": 1}[t] for t in TOUCHES])
+_STRENGTH = {"views": 1, "reads": 2, "likes": 2, "carts": 3, "uncarts": -3, "buys": 1}
+STRENGTH = np.asarray([_STRENGTH[touch] for touch in TOUCHES], np.int64)
 MIN_STRENGTH, MAX_STRENGTH = 0.25, 6.0
 
 OTHER_LANGUAGE = 0.7
@@ -142,24 +145,22 @@ class ContentRetriever:
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """Matches of the query's text where it has some, else neighbours of the anchors and the last touches."""
-        found = self._text.search(query.text) if query.text else self._alike(query)
-        item_idx, score = self._of_kinds(query.kinds, *query.allow(*found))
+        found = query.allow(*self._text.search(query.text)) if query.text else self._alike(query)
+        item_idx, score = self._of_kinds(query.kinds, *found)
         if not len(item_idx):
             return NOTHING
         return best(item_idx, self._in_language(query.locale, item_idx, score), n)
 
     def _alike(self, query: Query) -> tuple[IntVector, FloatVector]:
-        """Neighbours of the seeds, ascending, and the mean of their cosines, weighted by seed."""
+        """Neighbours of the seeds that may be proposed, and the mean of their cosines, weighted by seed."""
         seeds, share = seeds_of(query)
-        edges, length = edges_of(self.indptr, seeds)
-        if not len(edges):
-            return NOTHING
-        return summed(self.item_idx[edges], self.weight[edges] * np.repeat(share, length))
+        n_items = len(self.indptr) - 1
+        return reached(self.indptr, self.item_idx, self.weight, seeds, share, query.mask, n_items)
 
     def _of_kinds(self, kinds: Sequence[str], item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:
-        is_wanted = np.asarray([kind in kinds for kind in KINDS])
-        if is_wanted.all():
+        if set(KINDS) <= set(kinds):
             return item_idx, score
+        is_wanted = np.asarray([kind in kinds for kind in KINDS])
         keep = is_wanted[self._kind[item_idx]]
         return item_idx[keep], score[keep]
 
@@ -181,16 +182,13 @@ def seeds_of(query: Query) -> tuple[IntVector, FloatVector]:
     share : float32, shape (m,)
         By order and by what was done; sums to 1.
     """
-    n_anchors = len(query.anchor_idx)
-    ordered = np.concatenate([query.anchor_idx, query.touch_idx[::-1]])
-    strength = np.concatenate([np.zeros(n_anchors), (query.touch_counts @ STRENGTH)[::-1]])
-    unique, first, inverse = np.unique(ordered, return_index=True, return_inverse=True)
-    by_order = np.argsort(first, kind="stable")[:N_SEEDS]
-    total = np.clip(np.bincount(inverse, strength, len(unique)), MIN_STRENGTH, MAX_STRENGTH)[by_order]
+    seeds, done, n_anchors = last_seeds(query.anchor_idx, query.touch_idx, query.touch_counts, STRENGTH, N_SEEDS)
+    total = np.minimum(np.maximum(done, MIN_STRENGTH), MAX_STRENGTH)
     if n_anchors:
-        total = np.where(first[by_order] < n_anchors, 1.0, total * TOUCHED_SHARE)
-    share = total * RECENCY ** np.arange(len(total))
-    return unique[by_order], (share / max(share.sum(), 1e-12)).astype(np.float32)
+        total[:n_anchors] = 1.0
+        total[n_anchors:] *= TOUCHED_SHARE
+    share = total * _BY_PLACE[: len(total)]
+    return seeds, (share / max(share.sum(), 1e-12)).astype(np.float32)
 
 
 def edges_of(indptr: LongVector, row: NDArray[np.integer], limit: int | None = None) -> tuple[LongVector, LongVector]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from recommender.contract import NOTHING, ArraySpec, Candidates, Query
+from recommender.kernels_history import distinct
 from recommender.retrievers.graph import Graph, graph_arrays
 
 if TYPE_CHECKING:
@@ -33,5 +34,5 @@ class Kindred:
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """Targets of every distinct item of the kept history and of the anchors, each counting the same."""
-        seeds = np.unique(np.concatenate([query.anchor_idx, query.touch_idx, query.bought_idx]))
+        seeds = distinct(query.anchor_idx, query.touch_idx, query.bought_idx)
         return self._graph.spread(seeds, np.ones(len(seeds), np.float32), query, n) if len(seeds) else NOTHING

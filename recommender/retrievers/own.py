@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from features.events import DAY_US
-from recommender.contract import NOTHING, TOUCHES, ArraySpec, Candidates, FloatVector, Query, best, summed
+from recommender.contract import NOTHING, TOUCHES, ArraySpec, Candidates, FloatVector, Query
+from recommender.kernels_history import by_frequency, by_recency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,12 +33,7 @@ class OwnRecent:
         """Distinct items of the kept touches by recency."""
         if not len(query.touch_idx):
             return NOTHING
-        newest_first = query.touch_idx[::-1]
-        item_idx, first = np.unique(newest_first, return_index=True)
-        place = np.empty(len(first), np.float32)
-        place[np.argsort(first)] = np.arange(1, len(first) + 1)
-        in_cart = query.touch_counts[::-1][first, TOUCHES.index("carts")] > 0
-        return best(*query.allow(item_idx, (1 + in_cart) / place), n)
+        return Candidates(*by_recency(query.touch_idx, query.touch_counts, query.mask, n))
 
 
 class OwnFrequent:
@@ -65,14 +60,21 @@ class OwnFrequent:
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """Distinct items by decayed count times lift."""
-        item_idx = np.concatenate([query.touch_idx, query.bought_idx])
-        if not len(item_idx):
+        if not (len(query.touch_idx) or len(query.bought_idx)):
             return NOTHING
-        touch = (query.touch_counts @ self._touch_weights) * self._decay((query.now - query.touch_at) / DAY_US)
-        bought = self._day_weight * self._decay(query.now / DAY_US - query.bought_day)
-        item_idx, count = summed(item_idx, np.concatenate([touch, bought]).astype(np.float32))
-        return best(*query.allow(item_idx, count * self._lift[item_idx]), n)
-
-    def _decay(self, age_days: NDArray[np.floating]) -> NDArray[np.floating]:
-        weight: NDArray[np.floating] = np.exp2(-np.maximum(age_days, 0) / self._half_life_days)
-        return weight
+        return Candidates(
+            *by_frequency(
+                query.touch_idx,
+                query.touch_at,
+                query.touch_counts,
+                query.bought_idx,
+                query.bought_day,
+                query.now,
+                self._touch_weights,
+                self._day_weight,
+                self._half_life_days,
+                self._lift,
+                query.mask,
+                n,
+            )
+        )

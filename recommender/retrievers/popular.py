@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from recommender.contract import NOTHING, ArraySpec, Candidates, FloatVector, IntVector, Query, best
+from recommender.contract import NOTHING, ArraySpec, Candidates, FloatVector, IntVector, Query, best, first
 from recommender.items import KINDS
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class Popular:
         """The most popular items of the kinds asked for, those of the customer's locale lifted."""
         kinds = tuple(kind for kind in KINDS if kind in query.kinds)
         ranked = self._ranked.get((kinds, self._items.locale_code(query.locale)), NOTHING)
-        item_idx, score = query.allow(*ranked)
-        return Candidates(item_idx[:n], score[:n])
+        return first(*ranked, query, n)
 
     def _merged(self, kinds: tuple[str, ...], code: int) -> Candidates:
         """Everything that a context proposes, best first; done once, since a filter keeps the order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recommender.contract import ArraySpec, Candidates, FloatVector, IntVector, Query
+from recommender.contract import ArraySpec, Candidates, FloatVector, IntVector, Query, first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,5 +34,4 @@ class Ranked:
 
     def first(self, query: Query, n: int) -> Candidates:
         """The first ``n`` of those that may be proposed."""
-        item_idx, score = query.allow(self.item_idx, self.score)
-        return Candidates(item_idx[:n], score[:n])
+        return first(self.item_idx, self.score, query, n)
