@@ -11,6 +11,8 @@ import os
 
 # Before anything imports numpy: deciding one slate is too little work to be shared among threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# And before anything imports LightGBM: its threads sleep while they wait, or two workers take each other's cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import shutil
 from collections.abc import Iterator
