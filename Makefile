@@ -23,7 +23,7 @@ demo: install ## Simulate a shop, train, serve, show slates; up until Ctrl-C (ON
 	@$(BIN)/rihla demo $(if $(ONCE),--once)
 
 test: install ## Run every test; real data with RIHLA_DATASETS=DIR
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(ARGS)
 
 reliability: install ## Inject every fault at full length; a table of targets and figures
 	@RELIABILITY=full $(BIN)/python -m pytest tests/reliability $(ARGS)

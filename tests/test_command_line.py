@@ -117,7 +117,7 @@ def test_a_log_goes_all_the_way_to_picks_and_back_to_the_model_before(tmp_path, 
 @pytest.mark.usefixtures("home")
 def test_models_are_judged_at_several_cut_offs_and_a_report_is_left_beside_the_data(tmp_path):
     shop = tmp_path / "shop"
-    assert called("simulate", "--out", shop, "--events", 2_000, "--days", 40).exit_code == 0
+    assert called("simulate", "--out", shop, "--events", 600, "--days", 20).exit_code == 0
     found = called("evaluate", shop, "--origins", 2)
     assert found.exit_code == 0, found.output
     assert "stage removed" in found.output

@@ -134,7 +134,10 @@ def level_of(http: httpx.Client, customer_id: str) -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Whole lengths only where they were asked for."""
+    """Nothing runs beside a row; whole lengths only where they were asked for."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker("alone")
     if not IS_FULL:
         left_out = [item for item in items if item.get_closest_marker("whole")]
         config.hook.pytest_deselected(items=left_out)

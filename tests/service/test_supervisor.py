@@ -21,6 +21,8 @@ from service.embedded import MAX_SOCKET_PATH, EmbeddedStore
 from service.supervisor import check_port, locked
 from tests.service.shop import ITEM_IDS, bundle, event, publish, until
 
+pytestmark = pytest.mark.alone  # it measures how soon a whole service is ready, and kills parts of it
+
 HEAVY = {"mlflow", "lightgbm", "sklearn", "pandas", "matplotlib", "duckdb", "ibis", "pyarrow"}
 SERVE = """
 from features.settings import load_settings

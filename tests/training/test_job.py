@@ -4,14 +4,18 @@ import shutil
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from features.errors import InvalidData
+from features.events import DAY_US
 from recommender.engine import Engine
 from recommender.slate import SlateRequest
+from tests.training.conftest import SIZES
 from training.fit import SOURCES
-from training.job import Sizes, train
+from training.job import train
 from training.load import Data
 from training.log import SCHEMA, EventLog
 from training.models import without_credentials
@@ -81,15 +85,49 @@ def test_a_shop_of_thousands_of_events_is_tuned_and_evaluated_and_leaves_out_wha
     assert set(published.fitted.engine.sources) >= {"popular", "als", "cosine", "content"}
 
 
-def test_equal_data_and_seed_give_an_equal_digest_and_the_later_one_only_challenges(
-    published, shop, journey, tmp_path, model_registry
-):
-    copy = shutil.copytree(shop, tmp_path / "copy")
-    sizes = Sizes(validation=120, test=120)
-    again = train(copy, registry=model_registry, until=None, journey=journey, sizes=sizes)
+def appended(shop, directory, at):
+    """A copy of a shop in which much of what once happened happens again, at and after a moment."""
+    shutil.copytree(shop, directory)
+    log = EventLog(directory)
+    lines = pq.read_table(shop / "events").slice(0, 200).select(SCHEMA.names)
+    moments = pa.array(at + np.arange(len(lines)) * 1_000_000)
+    new = {
+        "event_id": pa.array([f"later-{number}" for number in range(len(lines))]),
+        "occurred_at": moments.cast(pa.timestamp("us", "UTC")),
+        "received_at": moments.cast(pa.timestamp("us", "UTC")),
+        "day": pc.divide(moments, DAY_US).cast(pa.int32()),
+    }
+    for name, column in new.items():
+        lines = lines.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), column)
+    log.write(lines, "later")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def again(published, shop, journey, tmp_path_factory, model_registry):
+    """The same training over a log that goes on after the cut-off."""
+    until = Data(shop).until
+    copy = appended(shop, tmp_path_factory.mktemp("again") / "shop", until)
+    assert EventLog(copy).n_rows > EventLog(shop).n_rows
+    return train(copy, registry=model_registry, until=until, journey=journey, sizes=SIZES)
+
+
+def test_equal_data_and_seed_give_an_equal_digest_and_the_later_one_only_challenges(published, again, model_registry):
     assert again.content_digest == published.content_digest
     assert model_registry.resolve("champion").version == published.version
     assert model_registry.resolve("challenger").version == again.version
+
+
+def test_what_happens_at_or_after_the_cut_off_changes_nothing_that_is_learned(published, again):
+    fitted, later = published.fitted, again.fitted
+    assert later.recipe == fitted.recipe
+    assert msgspec.json.encode(later.engine.blend.to_document()) == msgspec.json.encode(
+        fitted.engine.blend.to_document()
+    )
+    assert repr(later.evaluation) == repr(fitted.evaluation)  # NaN is not equal to itself
+    assert later.arrays.keys() == fitted.arrays.keys()
+    for name, array in fitted.arrays.items():
+        assert np.array_equal(later.arrays[name], array), name
 
 
 @pytest.mark.parametrize("n", [0, 1, 10, 100])

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from threadpoolctl import threadpool_limits
 
 from features.events import DAY_US
 from training.importers import import_data
-from training.job import Sizes, fit_all, load, split
+from training.job import Sizes
 from training.judging import SYSTEM
 from training.load import Data
-from training.split import PROTOCOLS, windows_of
+from training.rolling import evaluate_directory
+from training.split import PROTOCOLS
 
 SIZES = Sizes(validation=150, test=300)
 KINDS = {"retailrocket_8days": "retailrocket", "cit_deskdrop": "deskdrop"}
-
-
-def silent(_name, _share):
-    """Progress that nobody looks at."""
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
 def evaluation(request, datasets, tmp_path_factory, journey):
     directory = tmp_path_factory.mktemp(request.param) / "data"
     import_data(KINDS[request.param], datasets / request.param, directory)
-    with threadpool_limits(1, "blas"):
-        data = load(directory, Data(directory).until - DAY_US, silent)
-        windows = windows_of(data)
-        learned = split(data, windows, journey, silent, n=SIZES.validation, seed=0)
-        return fit_all(data, windows, learned, journey, silent, n=SIZES.test).evaluation
+    until = Data(directory).until - DAY_US
+    return evaluate_directory(directory, journey=journey, until=until, n_origins=1, sizes=SIZES).evaluation
 
 
 @pytest.mark.datasets

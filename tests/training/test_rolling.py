@@ -33,6 +33,12 @@ def rolled(untrained, journey):
     return evaluate_directory(untrained, journey=journey, until=None, n_origins=4, sizes=QUICK)
 
 
+@pytest.fixture(scope="module")
+def judged(published, shop, journey):
+    """The trained shop at one origin."""
+    return evaluate_directory(shop, journey=journey, until=None, n_origins=1, sizes=QUICK)
+
+
 def test_one_origin_is_the_window_that_training_tests_on(shop):
     data = Data(shop)
     plan, windows = plan_of(data.start, data.until, 1), windows_of(data)
@@ -112,19 +118,16 @@ def test_without_a_model_that_can_be_read_there_is_no_recipe(kind, tmp_path, pub
     assert recorded_recipe(tmp_path, Data(shop).start, 1 << 62) is None
 
 
-def test_a_trained_directory_is_judged_with_its_own_recipe(published, shop, journey):
-    found = evaluate_directory(shop, journey=journey, until=None, n_origins=1, sizes=QUICK)
-    assert found.facts["recipe"] == "of the model in model.json"
-    assert (found.evaluation.start, found.evaluation.end) == windows_between(Data(shop).start, Data(shop).until)[1:]
-    assert found.blend.n_cases
-    assert found.n_items > 0
+def test_a_trained_directory_is_judged_with_its_own_recipe(judged, shop):
+    assert judged.facts["recipe"] == "of the model in model.json"
+    assert (judged.evaluation.start, judged.evaluation.end) == windows_between(Data(shop).start, Data(shop).until)[1:]
+    assert judged.blend.n_cases
+    assert judged.n_items > 0
 
 
-def test_equal_seeds_give_equal_tables(published, shop, journey):
-    first, again = (
-        evaluate_directory(shop, journey=journey, until=None, n_origins=1, sizes=Sizes(40, 40)) for _ in range(2)
-    )
-    assert repr(first.evaluation) == repr(again.evaluation)  # NaN is not equal to itself
+def test_equal_seeds_give_equal_tables(judged, shop, journey):
+    again = evaluate_directory(shop, journey=journey, until=None, n_origins=1, sizes=QUICK)
+    assert repr(again.evaluation) == repr(judged.evaluation)  # NaN is not equal to itself
 
 
 @pytest.mark.parametrize("n", [0, MAX_ORIGINS + 1])

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import shutil
-
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,9 +10,7 @@ from features.events import DAY_US
 from features.ids import key64
 from features.state import SIGNALS
 from recommender.query import SESSION_GAP_US
-from training import job
 from training.load import Data
-from training.log import SCHEMA, EventLog
 from training.split import MAX_WINDOW_DAYS, PROTOCOLS, cases_of, windows_of
 
 
@@ -120,44 +115,3 @@ def test_material_of_an_earlier_moment_holds_neither_later_touches_nor_later_ite
     unheard_of = [key64(item_id) for item_id in late - published]
     assert unheard_of
     assert not np.isin(unheard_of, material.vocabulary.item_keys).any()
-
-
-def appended(shop, directory, at):
-    """A copy of a shop in which much of what once happened happens again, at and after a moment."""
-    shutil.copytree(shop, directory)
-    log = EventLog(directory)
-    lines = pq.read_table(shop / "events").slice(0, 200).select(SCHEMA.names)
-    moments = pa.array(at + np.arange(len(lines)) * 1_000_000)
-    new = {
-        "event_id": pa.array([f"later-{number}" for number in range(len(lines))]),
-        "occurred_at": moments.cast(pa.timestamp("us", "UTC")),
-        "received_at": moments.cast(pa.timestamp("us", "UTC")),
-        "day": pc.divide(moments, DAY_US).cast(pa.int32()),
-    }
-    for name, column in new.items():
-        lines = lines.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), column)
-    log.write(lines, "later")
-    return directory
-
-
-def learned(path, until, journey):
-    data = job.load(path, until, silent)
-    windows = windows_of(data)
-    found = job.split(data, windows, journey, silent, n=80, seed=0)
-    return data, job.fit_all(data, windows, found, journey, silent, n=80)
-
-
-def test_what_happens_at_or_after_the_cut_off_changes_nothing_that_is_learned(shop, tmp_path, journey):
-    until = Data(shop).until - 10 * DAY_US
-    data, fitted = learned(shop, until, journey)
-    later_data, later = learned(appended(shop, tmp_path / "shop", until), until, journey)
-    assert EventLog(tmp_path / "shop").n_rows > EventLog(shop).n_rows
-    assert len(later_data.touches) == len(data.touches)
-    assert later.recipe == fitted.recipe
-    assert msgspec.json.encode(later.engine.blend.to_document()) == msgspec.json.encode(
-        fitted.engine.blend.to_document()
-    )
-    assert repr(later.evaluation) == repr(fitted.evaluation)  # NaN is not equal to itself
-    assert later.arrays.keys() == fitted.arrays.keys()
-    for name, array in fitted.arrays.items():
-        assert np.array_equal(later.arrays[name], array), name
