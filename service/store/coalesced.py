@@ -21,6 +21,7 @@ from service.lag import LoopLag
 from service.store.breaker import Breaker
 from service.store.clients import BACKGROUND, FAULTS, READS, WRITES, Patience, reason_of, translation
 from service.store.functions import is_missing, library
+from service.store.shipment import shipped
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -99,25 +100,22 @@ class Coalesced:
     def _was_busy(self, started: float) -> bool:
         return self._lag.since(started) >= BLAME * self._patience.answer_s
 
+    async def _shipped(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        return await shipped(self._client, commands, self._patience.answer_s)
+
     async def _answers(self, commands: list[tuple[Any, ...]], started: float) -> list[Any]:
         try:
-            answers = await self._pipeline(commands)
+            answers = await self._shipped(commands)
         except RedisConnectionError:
             if not self._patience.retries or time.monotonic() - started > QUICK_S:
                 raise
-            answers = await self._pipeline(commands)
+            answers = await self._shipped(commands)
         if missing := [row for row, answer in enumerate(answers) if is_missing(answer)]:
             await self._client.function_load(library(), replace=True)
-            again = await self._pipeline([commands[row] for row in missing])
+            again = await self._shipped([commands[row] for row in missing])
             for row, answer in zip(missing, again, strict=True):
                 answers[row] = answer
         return answers
-
-    async def _pipeline(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:
