@@ -55,8 +55,7 @@ class Coalesced:
             return future
         self._waiting.append((command, future))
         if not self._is_scheduled and len(self._under_way) < MAX_UNDER_WAY:
-            self._is_scheduled = True
-            loop.call_soon(self._ship)
+            self._ship()
         return future
 
     async def aclose(self) -> None:
@@ -65,9 +64,8 @@ class Coalesced:
             await asyncio.wait(self._under_way)
 
     def _ship(self) -> None:
-        self._is_scheduled = False
-        batch, self._waiting = self._waiting[:MAX_COMMANDS], self._waiting[MAX_COMMANDS:]
-        task = asyncio.create_task(self._send(batch))
+        self._is_scheduled = True
+        task = asyncio.create_task(self._send())
         self._under_way.add(task)
         task.add_done_callback(self._arrived)
 
@@ -76,7 +74,10 @@ class Coalesced:
         if self._waiting and not self._is_scheduled:
             self._ship()
 
-    async def _send(self, batch: list[Waiting]) -> None:
+    async def _send(self) -> None:
+        """Send what has gathered until this task runs."""
+        self._is_scheduled = False
+        batch, self._waiting = self._waiting[:MAX_COMMANDS], self._waiting[MAX_COMMANDS:]
         started = time.monotonic()
         try:
             answers = await self._answers([command for command, _ in batch], started)

@@ -34,7 +34,8 @@ async def shipped(client: Redis, commands: Sequence[Command], patience_s: float)
     RedisError, OSError
         The connection was lost.
     """
-    connection = await client.connection_pool.get_connection()
+    connect: Any = client.connection_pool.get_connection  # which redis-py leaves without types
+    connection = await connect()
     try:
         async with asyncio.timeout(patience_s) as limit:
             await connection.send_packed_command(b"".join(map(pack_command, commands)))
