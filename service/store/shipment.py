@@ -41,7 +41,7 @@ async def shipped(client: Redis, commands: Sequence[Command], patience_s: float)
             await connection.send_packed_command(b"".join(map(pack_command, commands)))
             answers = []
             for _ in commands:
-                limit.reschedule(asyncio.get_running_loop().time() + patience_s)
+                _extend(limit, patience_s)
                 answers.append(await _answer(connection))
             return answers
     except BaseException:
@@ -49,6 +49,13 @@ async def shipped(client: Redis, commands: Sequence[Command], patience_s: float)
         raise
     finally:
         await client.connection_pool.release(connection)
+
+
+def _extend(limit: asyncio.Timeout, patience_s: float) -> None:
+    """Wait anew; the client may have swallowed the cancellation of a time-out that came together with its own result."""
+    if limit.expired():
+        raise TimeoutError
+    limit.reschedule(asyncio.get_running_loop().time() + patience_s)
 
 
 async def _answer(connection: AbstractConnection) -> Any:

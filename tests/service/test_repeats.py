@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from service.store.clients import READS, redis_client
-from service.store.shipment import shipped
 from tests.service.moving import ids
 from tests.service.shop import until
 
@@ -68,29 +64,3 @@ def test_what_the_short_way_refuses_is_told_as_everywhere(with_service):
     assert (unknown.status_code, unknown.json()["pointer"]) == (422, "/query/colour")
     assert other.status_code == 405
     assert 'rihla_requests_total{route="/v1/customers/{customer_id}/recommendations",status="422"}' in numbers
-
-
-def test_a_no_stands_in_its_place_among_the_answers_of_a_shipment(store):
-    async def body():
-        client = redis_client(store.url, READS)
-        try:
-            return await shipped(client, [("SET", "k", "text"), ("HGET", "k", "f"), ("GET", "k")], READS.answer_s)
-        finally:
-            await client.aclose()
-
-    done, refused, found = asyncio.run(body())
-    assert (done, found) == (b"OK", b"text")
-    assert "WRONGTYPE" in str(refused)
-
-
-def test_answers_that_came_too_late_are_read_by_nobody(store):
-    async def body():
-        client = redis_client(store.url, READS)
-        try:
-            with pytest.raises(TimeoutError):
-                await shipped(client, [("BLPOP", "empty", "1"), ("PING",)], 0.02)
-            return await shipped(client, [("ECHO", "mine")], 1.0)
-        finally:
-            await client.aclose()
-
-    assert asyncio.run(body()) == [b"mine"]
