@@ -42,7 +42,13 @@ async def answer_to(app: FastAPI, ask: Ask) -> bytes:
     """The body of an answer to a path with a query."""
     path, query = ask
     sent: list[Any] = []
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http"}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+    }
     scope |= {"path": path, "raw_path": path.encode(), "query_string": query, "root_path": "", "headers": []}
 
     async def receive() -> dict[str, object]:

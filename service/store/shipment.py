@@ -52,7 +52,7 @@ async def shipped(client: Redis, commands: Sequence[Command], patience_s: float)
 
 
 def _extend(limit: asyncio.Timeout, patience_s: float) -> None:
-    """Wait anew; the client may have swallowed the cancellation of a time-out that came together with its own result."""
+    """Wait anew; the client swallows the cancellation of a time-out that comes together with its own result."""
     if limit.expired():
         raise TimeoutError
     limit.reschedule(asyncio.get_running_loop().time() + patience_s)
