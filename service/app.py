@@ -12,6 +12,7 @@ from service import problems
 from service.admission import Admission
 from service.bootstrap import assemble, running
 from service.clock import wall_clock
+from service.direct import Direct
 from service.gate import Gate
 from service.observed import Observed
 from service.openapi import describe
@@ -53,6 +54,7 @@ def app_of(program: Program) -> FastAPI:
             module.router(program), max_body_size=MAX_BODY
         )  # on the routes, so that a problem tells of it
     problems.install(app)
+    app.add_middleware(Direct, path=recommendations.PATH, endpoint=recommendations.slate_of(program))
     app.add_middleware(Admission, gate=Gate(program.recommend.live, program.lag))
     app.add_middleware(Observed)
     describe(app)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from service.deadline import NEVER
 from service.deciding import request_of
 from service.keyed import Key, key_of
+from service.models import SlateOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recommender.slate import SlateRequest
     from service.deadline import Deadline
-    from service.models import SlateOptions
     from service.store.keys import CustomerKeys
+
+
+MAX_READ: Final = 256
 
 
 @dataclass(frozen=True)
@@ -75,5 +79,15 @@ class Ask:
         batch: Batch | None = None,
     ) -> Ask:
         """What a caller wants."""
-        request = request_of(options)
-        return cls(customer_id, where, options, request, key_of(options.decision_key, request), deadline, batch)
+        request, key = _read_once(options) if type(options) is SlateOptions else _read(options)
+        return cls(customer_id, where, options, request, key, deadline, batch)
+
+
+def _read(options: SlateOptions) -> tuple[SlateRequest, Key | None]:
+    """What the engine is asked and under which key."""
+    request = request_of(options)
+    return request, key_of(options.decision_key, request)
+
+
+_read_once = lru_cache(MAX_READ)(_read)
+"""For options that name no subject: one page or campaign asks many times for the same."""

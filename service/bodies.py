@@ -18,6 +18,7 @@ from features.ids import from_path
 from service.problems import Flaw, InvalidRequest, NotFound, flaws_of, pointer_of
 
 if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -51,7 +52,7 @@ async def body_as(request: Request, model: type[Model]) -> Model:
         raise InvalidRequest(flaws_of(errors)) from None
 
 
-def query_as(request: Request, model: type[Model]) -> Model:
+def query_as(query: QueryParams, model: type[Model]) -> Model:
     """The query string as a request model; a parameter that comes several times is a list.
 
     Raises
@@ -59,7 +60,7 @@ def query_as(request: Request, model: type[Model]) -> Model:
     InvalidRequest
     """
     found: dict[str, Any] = {}
-    for name, value in request.query_params.multi_items():
+    for name, value in query.multi_items():
         found[name] = [*_listed(found[name]), value] if name in found else value
     try:
         return model.model_validate(found)

@@ -28,6 +28,7 @@ from service.lag import LoopLag
 from service.links import Links
 from service.list_changes import ListStageChanges
 from service.memories import Memories
+from service.offers import Offers
 from service.recommend import Recommend
 from service.reserving import Reserving
 from service.serving import Serving
@@ -138,7 +139,9 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
     floors, caps = Floors(), Caps.of_text(settings.caps)
     deciding = Deciding(serving, customers.empty, clock, floors, caps=caps, slate_ttl_s=settings.slate_ttl_s)
     reserving = Reserving(serving, customers, Reservations(calls), decisions, deciding, floors, clock)
-    memories = Memories(customers, reserving)
+    offers = Offers(serving)
+    memories = Memories(customers, reserving, offers)
+    grounds = Grounds(serving, customers, floors, epoch)
     describe = DescribeCustomer(customers, serving, clock)
     return Program(
         settings=settings,
@@ -149,7 +152,7 @@ def assemble(settings: Settings, clock: Clock = wall_clock) -> Program:
         decisions=decisions,
         items=items,
         epoch=epoch,
-        recommend=Recommend(serving, customers, Grounds(serving, customers, floors, epoch), deciding, reserving, clock),
+        recommend=Recommend(serving, customers, grounds, deciding, reserving, offers, clock),
         reserving=reserving,
         ingest=ingest,
         tell=Tell(ingest),

@@ -75,5 +75,5 @@ def item_id_of(item_key: int, serving: Serving) -> str | int:
     """Id of an item; its key where the catalogue has it no more."""
     if (item := serving.overlay.items.get(item_key)) is not None:
         return item.item_id
-    row = serving.row_of_key(item_key)
+    row = serving.rows_of_keys([item_key])[0]
     return item_key if row < 0 else serving.engine.items.item_id(row)

@@ -12,7 +12,7 @@ from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from service.metrics import ADMITTED, UNDER_WAY, WAITED
+from service.metrics import ADMITTED, UNDER_WAY, WAITED, child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,17 +69,17 @@ class Gate:
         """Wait for a turn; False when there is none, at once where nobody else may wait."""
         if self._has_room(traffic) and not self._queues[traffic]:
             self._let_in(traffic)
-            ADMITTED.labels(traffic, "at_once").inc()
+            child(ADMITTED, traffic, "at_once").inc()
             return True
         if len(self._queues[traffic]) >= self._rooms[traffic].waiting:
-            ADMITTED.labels(traffic, "refused").inc()
+            child(ADMITTED, traffic, "refused").inc()
             return False
         return await self._wait(traffic)
 
     def leave(self, traffic: Traffic) -> None:
         """Give a turn back; it goes to the first who may have it."""
         self._n[traffic] -= 1
-        UNDER_WAY.labels(traffic).dec()
+        child(UNDER_WAY, traffic).dec()
         self._hand_over()
 
     async def _wait(self, traffic: Traffic) -> bool:
@@ -96,8 +96,8 @@ class Gate:
             raise
         finally:
             timer.cancel()
-        WAITED.labels(traffic).observe(loop.time() - started)
-        ADMITTED.labels(traffic, "after_waiting" if is_in else "gave_up").inc()
+        child(WAITED, traffic).observe(loop.time() - started)
+        child(ADMITTED, traffic, "after_waiting" if is_in else "gave_up").inc()
         return is_in
 
     def _leave_queue(self, turn: asyncio.Future[bool], traffic: Traffic) -> None:
@@ -136,7 +136,7 @@ class Gate:
 
     def _let_in(self, traffic: Traffic) -> None:
         self._n[traffic] += 1
-        UNDER_WAY.labels(traffic).inc()
+        child(UNDER_WAY, traffic).inc()
 
 
 def _give_up(turn: asyncio.Future[bool], queue: deque[asyncio.Future[bool]]) -> None:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from features.consent import NOTHING_SAID, PURPOSE_OF_CHANNEL, may_be_sent
 from features.errors import StoreError
-from recommender.exposure import NOTHING_SHOWN, Exposure
+from recommender.exposure import NOTHING_SHOWN
 from service.answers import Consented
 from service.deadline import NEVER, Step
 from service.ladder import Degraded, Footing, Level, Reason
-from service.store.exposures import exposure_of
 
 if TYPE_CHECKING:
+    from recommender.exposure import Exposure
     from service.deadline import Deadline, Floors
     from service.epoch import Epoch
     from service.models import SlateOptions
@@ -35,7 +35,11 @@ class Given(NamedTuple):
     degraded: Degraded
     consented: Consented
     known: Known | None = None
-    memory: Exposure = NOTHING_SHOWN
+
+    @property
+    def memory(self) -> Exposure:
+        """What the customer was shown, over all channels; nothing below level 0."""
+        return NOTHING_SHOWN if self.known is None else self.known.exposure
 
 
 class Grounds:
@@ -65,7 +69,7 @@ class Grounds:
             return self.without_profile(options, Consented(False, known.may_be_sent(options.channel)), Reason.DEADLINE)
         consented = Consented(known.is_personalised, known.may_be_sent(options.channel))
         state = known.state if consented.personalised else self._customers.empty
-        return Given(state, self._degraded(Footing(is_fresh=True), None), consented, known, exposure_of(known))
+        return Given(state, self._degraded(Footing(is_fresh=True), None), consented, known)
 
     def of_nobody(self) -> Given:
         """For a slate that is of no customer."""

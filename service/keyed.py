@@ -106,8 +106,9 @@ def repeated(kept: Kept, serving: Serving) -> Repeated:
     """
     items: list[SlateItem] = []
     missing: list[Missing] = []
-    for rank, slot in enumerate(kept.slots, 1):
-        found = _slot(rank, slot, serving)
+    rows = serving.rows_of_keys([slot.item_key for slot in kept.slots])
+    for rank, (slot, row) in enumerate(zip(kept.slots, rows, strict=True), 1):
+        found = _slot(rank, slot, row, serving)
         if isinstance(found, Missing):
             missing.append(found)
         else:
@@ -128,9 +129,8 @@ def key_answer(status: str, replaces: str | None, missing: tuple[Missing, ...] =
     return {"status": status, "replaces": replaces, "missing": [each._asdict() for each in missing]}
 
 
-def _slot(rank: int, slot: KeptSlot, serving: Serving) -> SlateItem | Missing:
+def _slot(rank: int, slot: KeptSlot, row: int, serving: Serving) -> SlateItem | Missing:
     items, changed = serving.engine.items, serving.changed(slot.item_key)
-    row = serving.row_of_key(slot.item_key)
     kind: str
     if changed is not None:
         item_id, kind, title, is_available = changed.item_id, changed.kind, changed.title or "", changed.available

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from service.offers import Offers
     from service.reserving import Reserving
     from service.store.customers import Customers
 
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 class Memories:
     """The memories of one worker."""
 
-    def __init__(self, customers: Customers, reserving: Reserving) -> None:
-        self._customers, self._reserving = customers, reserving
+    def __init__(self, customers: Customers, reserving: Reserving, offers: Offers) -> None:
+        self._customers, self._reserving, self._offers = customers, reserving, offers
 
     def forget(self, members: Collection[str]) -> None:
         """Forget some customers, by their keys."""
         self._customers.forget_recent(members)
         self._reserving.forget(members)
+        self._offers.forget(members)
 
     def forget_everybody(self) -> None:
         """Forget what was last seen of everybody, since some of them may have been erased unheard."""

@@ -7,7 +7,8 @@ supervisor) and whichever is asked adds them up.
 from __future__ import annotations
 
 import os
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -40,6 +41,12 @@ LOG_FIELDS_DROPPED: Final = Counter("rihla_log_fields_dropped", "Fields of log l
 ITEMS_DROPPED: Final = Counter("rihla_items_dropped", "Items left out of a slate.", ["why"])
 STORE_LOST: Final = Gauge("rihla_store_lost", "Whether the store has lost data.", multiprocess_mode="livemax")
 STORE_UP: Final = Gauge("rihla_store_up", "Whether the store answers.", ["calls"], multiprocess_mode="livemin")
+
+
+@cache
+def child(metric: Any, *labels: str | int) -> Any:
+    """What counts under some labels, looked up once: by name it costs as much as counting itself."""
+    return metric.labels(*labels)
 
 
 def render() -> bytes:

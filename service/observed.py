@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from service.metrics import REQUESTS, SECONDS
+from service.metrics import REQUESTS, SECONDS, child
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,5 +34,5 @@ class Observed:
             await self._app(scope, receive, sent)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            REQUESTS.labels(route, status).inc()
-            SECONDS.labels(route).observe(time.perf_counter() - started)
+            child(REQUESTS, route, status).inc()
+            child(SECONDS, route).observe(time.perf_counter() - started)

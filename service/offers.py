@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from service.answers import Made, Reserved, items_answer, slate_answer
+from service.answers import Made, Reserved, slate_answer
 from service.deciding import Decided
-from service.keyed import key_answer, repeated
-from service.metrics import DEGRADED, ITEMS_DROPPED, RESERVATIONS, SLATES
+from service.keyed import key_answer
+from service.metrics import DEGRADED, ITEMS_DROPPED, RESERVATIONS, SLATES, child
+from service.repeats import Repeats
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from service.ask import Ask
     from service.grounds import Given
+    from service.keyed import Key
     from service.serving import Serving
     from service.store.kept import Kept
 
@@ -34,7 +36,7 @@ class Offers:
     """Makes answers, and counts them."""
 
     def __init__(self, serving: Serving) -> None:
-        self._serving = serving
+        self._serving, self._repeats = serving, Repeats(serving)
 
     def fresh(
         self,
@@ -50,20 +52,23 @@ class Offers:
         told = None if ask.key is None else key_answer(status, replaces)
         return self._offered(ask, given, decided, reserved, told)
 
-    def repeated(self, ask: Ask, given: Given, kept: Kept, reserved: Reserved) -> Offered:
+    def repeated(self, ask: Ask, given: Given, key: Key, kept: Kept, reserved: Reserved) -> Offered:
         """A slate that was given before under the same key."""
-        again = repeated(kept, self._serving)
+        shown = self._repeats.of(ask, key.field, kept)
         at, ends = kept.decided_at, kept.decided_at + kept.ttl_s * 1_000_000
         consented = given.consented._replace(personalised=kept.is_personalised)
-        made = Made(again.slate, kept.slate_id, at, ends, given.degraded, consented, kept.version)
-        items = items_answer(again.slate, self._serving, ask.options.explain)
-        decided = Decided(ask.customer_id, ask.request, made, items)
-        return self._offered(ask, given, decided, reserved, key_answer("repeated", None, again.missing))
+        made = Made(shown.again.slate, kept.slate_id, at, ends, given.degraded, consented, kept.version)
+        decided = Decided(ask.customer_id, ask.request, made, shown.items)
+        return self._offered(ask, given, decided, reserved, key_answer("repeated", None, shown.again.missing))
+
+    def forget(self, members: Iterable[str]) -> None:
+        """Keep nothing of what some customers were given: they were erased."""
+        self._repeats.forget(members)
 
     def plain(self, decided: Decided, explain: str, reserved: Reserved = NOT_ASKED_FOR) -> dict[str, Any]:
         """The body of an answer."""
         _count(decided.made)
-        RESERVATIONS.labels(reserved.status).inc()
+        child(RESERVATIONS, reserved.status).inc()
         return slate_answer(decided.made, decided.items, self._serving, explain, reserved)
 
     def _offered(
@@ -86,9 +91,9 @@ def ids_of(decided: Decided) -> list[str]:
 
 
 def _count(made: Made) -> None:
-    SLATES.labels(int(made.degraded.level), made.slate.strategy, made.slate.standing.stage).inc()
+    child(SLATES, int(made.degraded.level), made.slate.strategy, made.slate.standing.stage).inc()
     for held in made.slate.suppressed:
         if held.why == "no_score":
             ITEMS_DROPPED.labels(held.why).inc()
     if made.degraded.reason is not None:
-        DEGRADED.labels(int(made.degraded.level), made.degraded.reason).inc()
+        child(DEGRADED, int(made.degraded.level), made.degraded.reason).inc()

@@ -19,7 +19,7 @@ from service.keyed import check_ask, overtaken_by, seeded
 from service.ladder import Reason
 from service.live import Live
 from service.metrics import RESERVATIONS
-from service.offers import NOT_ASKED_FOR, RESERVED, Offered, Offers, head_of, ids_of
+from service.offers import NOT_ASKED_FOR, RESERVED, Offered, head_of, ids_of
 from service.problems import NotFound
 from service.store import keys
 from service.store.kept import unpack_kept
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from service.deadline import Deadline
     from service.deciding import Decided, Deciding
     from service.grounds import Given, Grounds
+    from service.keyed import Key
     from service.models import RelatedQuery, SlateOptions
+    from service.offers import Offers
     from service.reserving import Reserving
     from service.serving import Serving
     from service.store.customers import Customers
@@ -55,11 +57,11 @@ class Recommend:
         grounds: Grounds,
         deciding: Deciding,
         reserving: Reserving,
+        offers: Offers,
         clock: Clock,
     ) -> None:
         self._serving, self._customers, self._grounds = serving, customers, grounds
-        self._deciding, self._reserving, self._clock = deciding, reserving, clock
-        self._offers = Offers(serving)
+        self._deciding, self._reserving, self._offers, self._clock = deciding, reserving, offers, clock
         self.live = Live()
 
     async def __call__(self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER) -> dict[str, Any]:
@@ -125,7 +127,7 @@ class Recommend:
             check_ask(kept.asked, ask.key)
         replaces = overtaken_by(kept, given, self._clock())
         if kept is not None and replaces is None:
-            return self._repeated(ask, given, kept)
+            return self._repeated(ask, given, ask.key, kept)
         return await self._fresh(ask, given, given.known, before=found or b"", replaces=replaces)
 
     async def _fresh(
@@ -145,18 +147,18 @@ class Recommend:
         if outcome.kept is None or ask.key is None:
             return Overtaken(given, decided)
         check_ask(outcome.kept.asked, ask.key)
-        return self._repeated(ask, given, outcome.kept)
+        return self._repeated(ask, given, ask.key, outcome.kept)
 
     async def _read(self, ask: Ask) -> tuple[Given, bytes | None]:
         """What a slate stands on and what is kept under its key, in one round trip where nobody is linked."""
         if ask.key is None:
             return await self._grounds.of(ask.customer_id, ask.options, ask.deadline), None
-        given, found = await asyncio.gather(
-            self._grounds.of(ask.customer_id, ask.options, ask.deadline),
-            self._reserving.kept(ask.where, ask.key, ask.deadline),
-        )
+        asked = self._reserving.ask_kept(ask.where, ask.key)
+        given = await self._grounds.of(ask.customer_id, ask.options, ask.deadline)
+        found = await self._reserving.kept(asked, ask.deadline)
         if given.known is not None and given.known.head is not given.known.asked:
-            found = await self._reserving.kept(given.known.head.keys, ask.key, ask.deadline)
+            asked = self._reserving.ask_kept(given.known.head.keys, ask.key)
+            found = await self._reserving.kept(asked, ask.deadline)
         if isinstance(found, Reason):  # nobody knows whether the key is new
             return self._grounds.without_profile(ask.options, given.consented, found), None
         return given, found
@@ -180,9 +182,9 @@ class Recommend:
         check_ask(owing.key.asked, ask.key)
         return owing.decided
 
-    def _repeated(self, ask: Ask, given: Given, kept: Kept) -> Offered:
+    def _repeated(self, ask: Ask, given: Given, key: Key, kept: Kept) -> Offered:
         self._reserving.remember(ask, kept)
-        offered = self._offers.repeated(ask, given, kept, RESERVED)
+        offered = self._offers.repeated(ask, given, key, kept, RESERVED)
         if ask.batch is not None:
             ask.batch.take(offered.customer_id, offered.item_ids)
         return offered
@@ -195,7 +197,7 @@ class Recommend:
             return await self._unreserved(ask, given, await self._decided(ask, given), reason)
         if (kept := self._reserving.kept_lately(ask)) is not None:
             check_ask(kept.asked, ask.key)
-            return self._offers.repeated(ask, given, kept, RESERVED)
+            return self._offers.repeated(ask, given, ask.key, kept, RESERVED)
         if (owed := self._owed(ask)) is not None:
             return self._offers.fresh(ask, given, owed, unreserved, status="repeated")
         alike = self._grounds.without_profile(ask.options, given.consented, reason)

@@ -6,7 +6,7 @@ it went out and written when the store is back, unless something else is kept un
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from features.errors import StoreContended, StoreError
 from service.deadline import NEVER, Step
@@ -19,6 +19,7 @@ from service.store.reservations import Keep, Reservation
 from service.turns import Turns
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
     from recommender.exposure import Exposure
@@ -71,11 +72,17 @@ class Reserving:
         self.turns = Turns()
         self.owed = Owed(self._settle)
 
-    async def kept(self, where: CustomerKeys, key: Key, deadline: Deadline) -> bytes | Reason | None:
+    def ask_kept(self, where: CustomerKeys, key: Key) -> asyncio.Future[Any]:
+        """Ask what is kept under a key, in the round trip that reads the customer; for :meth:`kept`."""
+        return self._reservations.ask_kept(where, key.field)
+
+    async def kept(self, asked: asyncio.Future[Any], deadline: Deadline) -> bytes | Reason | None:
         """What is kept under a key; why, where that cannot be told."""
         try:
+            if asked.done():
+                return await self._reservations.kept(asked)
             async with deadline.within():
-                return await self._reservations.kept(where, key.field)
+                return await self._reservations.kept(asked)
         except StoreError as error:
             return Reason(error.reason)
         except TimeoutError:

@@ -17,6 +17,7 @@ from service.fallback import FallbackSlate
 from service.metrics import BUNDLES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from features.catalog import Item
@@ -129,11 +130,12 @@ class Serving:
 
     def row_of(self, item_id: str) -> int:
         """Row of an item in the bundle; -1 where it is not known."""
-        return self.row_of_key(key64(item_id))
+        return self.rows_of_keys([key64(item_id)])[0]
 
-    def row_of_key(self, item_key: int) -> int:
-        """As :meth:`row_of`, by the item's key."""
-        return int(self.engine.items.rows_of(np.array([item_key], np.int64))[0])
+    def rows_of_keys(self, item_keys: Sequence[int]) -> list[int]:
+        """As :meth:`row_of`, of several items by their keys."""
+        rows: list[int] = self.engine.items.rows_of(np.array(item_keys, np.int64)).tolist()
+        return rows
 
     def category_of(self, item_id: str) -> str | None:
         """Category path of an item, as the catalogue has it."""

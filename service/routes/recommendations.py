@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import QueryParams
 from starlette.responses import StreamingResponse
 
 from service.answers import encode
 from service.bodies import body_as, id_of, query_as
 from service.bootstrap import Program
 from service.deadline import deadline_of
-from service.models import BatchAsk, RelatedQuery, SlateAsk, SlateQuery
+from service.models import BatchAsk, RelatedQuery, SlateAsk, SlateOptions, SlateQuery
 from service.openapi import SLATE, answers, body_of, parameters_of
 from service.recommend_batch import recommend_batch
 
 MAX_BATCH_BODY = 1 << 20
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+PATH = "/v1/customers/{customer_id}/recommendations"
+MAX_READ = 512
+MAX_QUERY = 256
+"""Bytes of a query string that is worth remembering."""
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def slate_of(program: Program) -> Endpoint:
+    """The endpoint that answers with the slate of one customer."""
+
+    async def recommend_for_customer(request: Request) -> Response:
+        """The slate of one customer."""
+        options = options_of(request)
+        answer = await program.recommend(id_of(request, "customer_id"), options, deadline_of(request))
+        return Response(encode(answer), media_type=JSON)
+
+    return recommend_for_customer
+
+
+def options_of(request: Request) -> SlateOptions:
+    """What a query string asks for; short ones come again and again and are read once.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    query = request.scope["query_string"]
+    return _read(query) if len(query) <= MAX_QUERY else query_as(QueryParams(query), SlateQuery).options()
+
+
+@lru_cache(MAX_READ)
+def _read(query: bytes) -> SlateOptions:
+    return query_as(QueryParams(query), SlateQuery).options()
 
 
 def router(program: Program) -> APIRouter:
     """Routes under ``/v1`` that answer with slates."""
     routes = APIRouter(prefix="/v1", tags=["recommendations"])
 
-    @routes.get(
-        "/customers/{customer_id}/recommendations",  # noqa: FAST003 - read by hand, see bodies.py
+    routes.add_api_route(
+        PATH.removeprefix(routes.prefix),
+        slate_of(program),
         responses=answers(SLATE, 404, 409, 422),
         openapi_extra=parameters_of(SlateQuery, "customer_id"),
     )
-    async def recommend_for_customer(request: Request) -> Response:
-        """The slate of one customer."""
-        options = query_as(request, SlateQuery).options()
-        answer = await program.recommend(id_of(request, "customer_id"), options, deadline_of(request))
-        return Response(encode(answer), media_type=JSON)
 
     @routes.post("/recommendations", responses=answers(SLATE, 409, 413, 422), openapi_extra=body_of(SlateAsk))
     async def recommend(request: Request) -> Response:
@@ -57,7 +90,7 @@ def router(program: Program) -> APIRouter:
     )
     async def related(request: Request) -> Response:
         """What goes with one item, whoever looks at it."""
-        query = query_as(request, RelatedQuery)
+        query = query_as(request.query_params, RelatedQuery)
         answer = await program.recommend.related(id_of(request, "item_id"), query, deadline_of(request))
         return Response(encode(answer), media_type=JSON)
 

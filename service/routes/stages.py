@@ -24,13 +24,14 @@ def router(program: Program) -> APIRouter:
     )
     async def audience(request: Request) -> Response:
         """Customers who stand in a stage now; ``consent`` says what each may be sent."""
-        query = query_as(request, AudienceQuery)
+        query = query_as(request.query_params, AudienceQuery)
         answer = await program.audience(request.path_params["stage"], query)
         return Response(encode(answer), media_type=JSON)
 
     @routes.get("/stage-changes", responses=answers(CHANGES, 410, 422, 503), openapi_extra=parameters_of(ChangesQuery))
     async def changes(request: Request) -> Response:
         """Stage changes of the last 7 days, at least once; an ``id`` that came before is the same change."""
-        return Response(encode(await program.stage_changes(query_as(request, ChangesQuery))), media_type=JSON)
+        query = query_as(request.query_params, ChangesQuery)
+        return Response(encode(await program.stage_changes(query)), media_type=JSON)
 
     return routes

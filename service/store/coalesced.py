@@ -21,6 +21,7 @@ from service.lag import LoopLag
 from service.store.breaker import Breaker
 from service.store.clients import BACKGROUND, FAULTS, READS, WRITES, Patience, reason_of, translation
 from service.store.functions import is_missing, library
+from service.store.shipment import shipped
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -54,8 +55,7 @@ class Coalesced:
             return future
         self._waiting.append((command, future))
         if not self._is_scheduled and len(self._under_way) < MAX_UNDER_WAY:
-            self._is_scheduled = True
-            loop.call_soon(self._ship)
+            self._ship()
         return future
 
     async def aclose(self) -> None:
@@ -64,9 +64,8 @@ class Coalesced:
             await asyncio.wait(self._under_way)
 
     def _ship(self) -> None:
-        self._is_scheduled = False
-        batch, self._waiting = self._waiting[:MAX_COMMANDS], self._waiting[MAX_COMMANDS:]
-        task = asyncio.create_task(self._send(batch))
+        self._is_scheduled = True
+        task = asyncio.create_task(self._send())
         self._under_way.add(task)
         task.add_done_callback(self._arrived)
 
@@ -75,7 +74,10 @@ class Coalesced:
         if self._waiting and not self._is_scheduled:
             self._ship()
 
-    async def _send(self, batch: list[Waiting]) -> None:
+    async def _send(self) -> None:
+        """Send what has gathered until this task runs."""
+        self._is_scheduled = False
+        batch, self._waiting = self._waiting[:MAX_COMMANDS], self._waiting[MAX_COMMANDS:]
         started = time.monotonic()
         try:
             answers = await self._answers([command for command, _ in batch], started)
@@ -99,25 +101,22 @@ class Coalesced:
     def _was_busy(self, started: float) -> bool:
         return self._lag.since(started) >= BLAME * self._patience.answer_s
 
+    async def _shipped(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        return await shipped(self._client, commands, self._patience.answer_s)
+
     async def _answers(self, commands: list[tuple[Any, ...]], started: float) -> list[Any]:
         try:
-            answers = await self._pipeline(commands)
+            answers = await self._shipped(commands)
         except RedisConnectionError:
             if not self._patience.retries or time.monotonic() - started > QUICK_S:
                 raise
-            answers = await self._pipeline(commands)
+            answers = await self._shipped(commands)
         if missing := [row for row, answer in enumerate(answers) if is_missing(answer)]:
             await self._client.function_load(library(), replace=True)
-            again = await self._pipeline([commands[row] for row in missing])
+            again = await self._shipped([commands[row] for row in missing])
             for row, answer in zip(missing, again, strict=True):
                 answers[row] = answer
         return answers
-
-    async def _pipeline(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from features.consent import Consents, may_be_sent
 from features.identity import groups_of, links_among
+from service.store.exposures import exposure_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.consent import Defaults
+    from recommender.exposure import Exposure
     from service.store.record import Record
 
 
@@ -69,6 +71,11 @@ class Known:
     def raw_states(self) -> tuple[bytes, ...]:
         """States of all members, as stored, less those that cannot be trusted."""
         return tuple(each.raw_state for each in self.members if each.raw_state is not None and not each.is_damaged)
+
+    @cached_property
+    def exposure(self) -> Exposure:
+        """What the customer was shown under all of their identities."""
+        return exposure_of(self)
 
     @cached_property
     def state(self) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from features.errors import StoreUnavailable
 from service.store import keys
@@ -11,6 +11,7 @@ from service.store.functions import call
 from service.store.kept import KEEP_S
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from recommender.exposure import Exposure
@@ -50,9 +51,13 @@ class Reservations:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    async def kept(self, where: CustomerKeys, field: bytes) -> bytes | None:
+    def ask_kept(self, where: CustomerKeys, field: bytes) -> asyncio.Future[Any]:
+        """Ask what is kept under a decision key; :meth:`kept` reads the answer."""
+        return self._calls.reads.call("HGET", keys.keyed_decisions(where), field)
+
+    async def kept(self, asked: asyncio.Future[Any]) -> bytes | None:
         """What is kept under a decision key."""
-        found = await self._calls.reads.call("HGET", keys.keyed_decisions(where), field)
+        found = await asked
         if found is not None and not isinstance(found, bytes):
             raise StoreUnavailable("the store answers in another form than was asked for")
         return found

@@ -28,6 +28,20 @@ from tests.service.test_supervisor import logged
 PROBE_S = 2.0
 
 
+def in_time(job, tries=3):
+    """What became of a job whose generator was in time; None where it never was, which says nothing of the service."""
+    for _ in range(tries):
+        found = load.run(job)
+        if not any(answers.is_void for answers in found.values()):
+            return found
+    return None
+
+
+def undecided(record, step):
+    record(20, step, "goodput ≥ 90 % of R, p99 ≤ 100 ms, 503 median < 5 ms", "void: generator late three times")
+    pytest.skip(f"{step}: the load generator was late three times, so nothing was measured")
+
+
 def rated(served):
     """Half of what one worker answers in full: R of the matrix."""
     found = closed_loop.generate(closed_loop.Job(served.port, slates() * 200, PROBE_S))
@@ -47,7 +61,7 @@ def test_row_20_overload_is_refused_early_batch_first_and_leaves_no_mark(home, r
                 Stream("live", factor * rate, size.load_s, slates(), connections=300),
                 Stream("bulk", 20.0, size.load_s, [batch(50)], connections=40),
             ]
-            found = load.run(Job(served.port, streams))
+            found = in_time(Job(served.port, streams)) or undecided(record, f"{factor} × R")
             live, bulk = found["live"], found["bulk"]
             good, refused = live.where(status=200), live.where(status=503)
             goodput = len(good) / size.load_s
@@ -57,15 +71,14 @@ def test_row_20_overload_is_refused_early_batch_first_and_leaves_no_mark(home, r
             assert bulk.share(503) >= live.share(503) or bulk.share(503) > 0.5
             told = f"goodput {100 * goodput / rate:.0f} % of R = {rate:.0f}/s; p99 {good.quantile_ms(0.99):.0f} ms; "
             told += f"503 median {refused.quantile_ms(0.5):.1f} ms; batch refused {100 * bulk.share(503):.0f} %"
-            if live.is_void:
-                told += " (generator late: void)"
             record(20, f"{factor} × R", "goodput ≥ 90 % of R, p99 ≤ 100 ms, 503 median < 5 ms", told)
-            assert goodput >= 0.9 * rate or live.is_void
-            if size.is_full and not live.is_void:
+            assert goodput >= 0.9 * rate
+            if size.is_full:
                 assert good.quantile_ms(0.99) <= 100 * size.slack
                 assert refused.quantile_ms(0.5) <= 5 * size.slack
-            calm = load.run(Job(served.port, [Stream("live", rate / 2, 2.0, slates(), after=1.0)]))["live"]
-            assert calm.share() >= 0.99 or calm.is_void
+            calm = Job(served.port, [Stream("live", rate / 2, 2.0, slates(), after=1.0)])
+            after = in_time(calm) or undecided(record, f"after {factor} × R")
+            assert after["live"].share() >= 0.99
         refusals = served.metric('rihla_admission_total{class="bulk",outcome="')
     assert refusals > 0
 
