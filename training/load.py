@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from features.catalog import Item
     from features.state import Schema
+    from recommender.contract import LongVector
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,20 @@ class Data:
     def by_rank_if_made_up(self) -> Data:
         """The same data, with times read as ranks where the clock means nothing."""
         return Data(self.path, self.until, is_by_rank=True) if is_made_up(self.touches) else self
+
+    def as_learned_from(self, as_of: LongVector) -> tuple[Data, LongVector]:
+        """The data and the moments to look at customers with, so that they look as they did in training.
+
+        The same, unless times are made up and nobody is asked about as of before the last of them: then both by rank.
+
+        Parameters
+        ----------
+        as_of : int64, shape (n,)
+            Microseconds, none after this object's cut-off.
+        """
+        is_past = as_of.min(initial=self.until) <= self.touches.at.max(initial=-1)
+        ranked = self if is_past else self.by_rank_if_made_up()
+        return ranked, np.full(len(as_of), self.until, np.int64) if ranked.is_by_rank else as_of
 
     def _end(self) -> int:
         """Just after the last event."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -103,6 +103,8 @@ def write_picks(
         The model has seen events after the moment of some row.
     """
     check_moments(engine, audience)
+    data, as_of = data.as_learned_from(audience.as_of)
+    audience = replace(audience, as_of=as_of)
     written = 0
     with _writer(out) as write:
         for start in range(0, len(audience), CHUNK):

@@ -159,8 +159,8 @@ def _decide(cache: Path, prepared: Prepared, task: Task, engine: Engine, fit_s: 
 def decided(engine: Engine, prepared: Prepared, cases: Cases, *, hide_seen: bool) -> Ints:
     """Lists of our own system, shape (n_cases, N), each as of its case's moment and without rules."""
     request = SlateRequest(limit=N, unseen_only=hide_seen, apply_rules=False)
-    as_of = cases.queries.as_of
-    states = states_of(Data(prepared.directory), cases.customer_ids, as_of, engine.journey.schema)
+    data, as_of = Data(prepared.directory).as_learned_from(cases.queries.as_of)
+    states = states_of(data, cases.customer_ids, as_of, engine.journey.schema)
     keys = np.full((len(cases), N), NOTHING, np.int64)
     for row, now in enumerate(as_of.tolist()):
         found = [item.item_key for item in engine.decide(states.state(row), request, now).items]

@@ -4,8 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.events import DAY_US
-from training.log import SCHEMA, table_of
+from features.events import DAY_US, Line
+from features.ids import key64
+from features.journey import Journey
+from training.load import Data
+from training.log import SCHEMA, EventLog, catalog_table, table_of, write_catalog
+from training.split import states_of
 from training.timeless import by_rank, is_made_up
 from training.touches import Touches
 
@@ -101,3 +105,51 @@ def test_the_day_follows_the_moment():
     moved = by_rank(lines_of([("a", 1), ("a", 5)]), UNTIL)
     at = moved["occurred_at"].cast(pa.int64()).to_numpy()
     assert moved["day"].to_numpy().tolist() == (at // DAY_US).tolist() == [998, 999]
+
+
+@pytest.fixture(scope="module")
+def without_a_clock(tmp_path_factory):
+    """Thirty customers who each bought four items, all at one moment."""
+    root = tmp_path_factory.mktemp("timeless")
+    bought = [(f"c{n:02}", f"i{n % 7 + k}") for n in range(30) for k in range(4)]
+    lines = [
+        Line(
+            event_id=f"{customer}-{item}",
+            type="purchase",
+            customer_id=customer,
+            item_id=item,
+            item_key=key64(item),
+            occurred_at=900 * DAY_US,
+            received_at=900 * DAY_US,
+        )
+        for customer, item in bought
+    ]
+    EventLog(root).write(table_of(lines), "a")
+    write_catalog(root, catalog_table([]))
+    return root
+
+
+def days_of(data, as_of):
+    """Days between a moment and each purchase of one customer, latest first."""
+    schema = Journey.load(None).schema
+    state = states_of(data, ["c03"], np.array([as_of]), schema).state(0)
+    return sorted((as_of - 1) // DAY_US - record[0] for record in state.bought)
+
+
+def test_customers_look_as_they_did_in_training_where_the_clock_means_nothing(without_a_clock):
+    data, as_of = Data(without_a_clock, UNTIL).as_learned_from(np.array([950 * DAY_US, UNTIL]))
+    assert data.is_by_rank
+    assert as_of.tolist() == [UNTIL, UNTIL]
+    assert days_of(data, UNTIL) == [0, 1, 2, 3]
+
+
+def test_a_moment_before_the_last_event_is_taken_at_its_word(without_a_clock):
+    moments = np.array([900 * DAY_US, UNTIL])
+    data, as_of = Data(without_a_clock, UNTIL).as_learned_from(moments)
+    assert not data.is_by_rank
+    assert as_of is moments
+
+
+def test_nobody_is_asked_about_as_of_no_moment(without_a_clock):
+    _, as_of = Data(without_a_clock, UNTIL).as_learned_from(np.empty(0, np.int64))
+    assert not len(as_of)

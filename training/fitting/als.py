@@ -48,6 +48,7 @@ class AlsParams(NamedTuple):
 ALS_GRID: Final = (
     AlsParams(),
     AlsParams(n_factors=192, reg=300.0),
+    AlsParams(n_factors=192, strength=5.0, reg=30.0),
     AlsParams(strength=5.0, power=1.0),
     AlsParams(strength=0.5, reg=30.0, half_life_days=14.0),
     AlsParams(half_life_days=3.0),
