@@ -3,7 +3,8 @@
 Public sets for collaborative filtering often have no times, and whoever imports them makes some up. A window
 of time then holds nobody, or only those with the longest histories. Such a log is read by ranks instead:
 every customer's last step falls on the last day before the cut-off, the step before on the day before, and
-the windows of training hold the last steps of everybody.
+the windows of training hold the last steps of everybody. Where not even an order is known, each customer's items are
+spread in any order over the same days, so that a window holds the same share of everybody's.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ EDGE: Final = 0.02
 MOST: Final = 0.6
 FEW: Final = 0.2
 MIN_CUSTOMERS: Final = 20
+SPREAD_DAYS: Final = 30
+"""Days over which the items of each customer are spread where nobody's have an order."""
 
 
 def is_made_up(touches: Touches) -> bool:
@@ -54,7 +57,8 @@ def by_rank(lines: pa.Table, until: int) -> pa.Table:
     """The same lines, each a whole number of days before ``until``: none for a customer's last step.
 
     A step is a moment of the customer; where all of theirs are one, each line is a step, in the order of the
-    event ids' hashes, since any order is as good.
+    event ids' hashes, since any order is as good. Where that is so of every customer, steps are spread over
+    ``SPREAD_DAYS``, whatever their number.
     """
     customer = pc.dictionary_encode(lines["customer_id"].combine_chunks(), null_encoding="encode")
     code = customer.indices.to_numpy().astype(np.int64)
@@ -83,9 +87,20 @@ def _steps_to_last(code: LongVector, at: LongVector, tie: LongVector) -> LongVec
     owner = np.cumsum(is_new) - 1
     step = np.cumsum(~is_new & (moves_on | stands_still[owner]))
     last = np.append(first[1:], len(order)) - 1
+    back = step[last][owner] - step
+    if stands_still.all():
+        back = _spread(back, owner)
     steps = np.empty(len(order), np.int64)
-    steps[order] = step[last][owner] - step
+    steps[order] = back
     return steps
+
+
+def _spread(back: LongVector, owner: LongVector) -> LongVector:
+    """Each customer's steps at even distances over the same days, from a beginning of the customer's own."""
+    n = np.bincount(owner)
+    begin = np.random.default_rng(0).random(len(n))
+    days: LongVector = ((back + begin[owner]) * SPREAD_DAYS / n[owner]).astype(np.int64)
+    return days
 
 
 def _shuffled(tie: LongVector) -> LongVector:

@@ -10,7 +10,7 @@ from features.journey import Journey
 from training.load import Data
 from training.log import SCHEMA, EventLog, catalog_table, table_of, write_catalog
 from training.split import states_of
-from training.timeless import by_rank, is_made_up
+from training.timeless import SPREAD_DAYS, by_rank, is_made_up
 from training.touches import Touches
 
 UNTIL = 1_000 * DAY_US
@@ -96,9 +96,19 @@ def test_what_happened_at_one_moment_is_one_step():
 
 
 def test_a_customer_whose_times_are_all_one_takes_a_step_a_line():
-    lines = lines_of([("a", 7), ("a", 7), ("a", 7), ("b", 7)])
+    lines = lines_of([("a", 7), ("a", 7), ("a", 7), ("b", 7), ("b", 8)])
     assert sorted(days_before(lines)[:3]) == [0, 1, 2]
-    assert days_before(lines)[3] == 0
+    assert days_before(lines)[3:] == [1, 0]
+
+
+def test_where_nobody_has_an_order_everybody_s_items_are_spread_over_the_same_days():
+    lines = lines_of([(f"c{n}", 7) for n in range(40) for _ in range(n % 5 + 1)] + [("many", 7)] * 300)
+    days = np.array(days_before(lines))
+    assert days.min() == 0
+    assert days.max() == SPREAD_DAYS - 1
+    assert np.bincount(days[-300:]).tolist() == pytest.approx([10] * SPREAD_DAYS, abs=1)
+    third = np.sort(days[10:15] // 6)  # five items: one in each fifth
+    assert third.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_the_day_follows_the_moment():
@@ -140,7 +150,8 @@ def test_customers_look_as_they_did_in_training_where_the_clock_means_nothing(wi
     data, as_of = Data(without_a_clock, UNTIL).as_learned_from(np.array([950 * DAY_US, UNTIL]))
     assert data.is_by_rank
     assert as_of.tolist() == [UNTIL, UNTIL]
-    assert days_of(data, UNTIL) == [0, 1, 2, 3]
+    days = days_of(data, UNTIL)
+    assert all(low - 1 < day < low + SPREAD_DAYS / 4 for day, low in zip(days, np.arange(4) * SPREAD_DAYS / 4, strict=True))
 
 
 def test_a_moment_before_the_last_event_is_taken_at_its_word(without_a_clock):
