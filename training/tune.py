@@ -58,13 +58,16 @@ class Tuner:
     def __init__(self, material: Material, cases: Cases, journey: Journey) -> None:
         self.material = material
         self._items = Items(material.vocabulary.arrays)
-        asked = [one for is_new in (False, True) for one in self._queries(cases, journey, is_new=is_new)]
+        # Where nobody comes back to an item, what was touched before only stands in the way of what is looked for.
+        comes_back = any(np.isin(*pair).any() for pair in zip(cases.targets, cases.touched, strict=True))
+        tasks = (False, True) if comes_back else (True,)
+        asked = [one for is_new in tasks for one in self._queries(cases, journey, is_new=is_new)]
         self._asked = [(query, self._items.rows_of(targets)) for query, targets in asked]
         self._n_targets = np.array([len(targets) for _, targets in asked], np.int64)
         self._classes = {retriever.name: retriever for retriever in RETRIEVERS}
 
     def score(self, name: str, recipe: Recipe) -> float:
-        """Mean NDCG@10 of one source alone, over both tasks; 0 where it cannot be fitted."""
+        """Mean NDCG@10 of one source alone, over the tasks that are asked; 0 where it cannot be fitted."""
         arrays = fit_source(name, self.material, recipe)
         if not arrays or not self._asked:
             return 0.0

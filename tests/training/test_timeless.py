@@ -150,8 +150,8 @@ def test_customers_look_as_they_did_in_training_where_the_clock_means_nothing(wi
     data, as_of = Data(without_a_clock, UNTIL).as_learned_from(np.array([950 * DAY_US, UNTIL]))
     assert data.is_by_rank
     assert as_of.tolist() == [UNTIL, UNTIL]
-    days = days_of(data, UNTIL)
-    assert all(low - 1 < day < low + SPREAD_DAYS / 4 for day, low in zip(days, np.arange(4) * SPREAD_DAYS / 4, strict=True))
+    quarter = SPREAD_DAYS / 4
+    assert all(n * quarter - 1 < day < (n + 1) * quarter for n, day in enumerate(days_of(data, UNTIL)))
 
 
 def test_a_moment_before_the_last_event_is_taken_at_its_word(without_a_clock):
