@@ -162,10 +162,18 @@ def keep_bundle(downloaded: Path, root: Path) -> Path:
 def clear_leftovers(root: Path, *, older_than_s: float = 3600) -> int:
     """Remove what killed writers left in ``root`` more than so many seconds ago; return how many."""
     before = time.time() - older_than_s
-    stale = [path for path in root.glob(f"{LEFTOVER}*") if path.lstat().st_mtime < before]
+    stale = [path for path in root.glob(f"{LEFTOVER}*") if _was_changed_before(path, before)]
     for path in stale:
         shutil.rmtree(path, ignore_errors=True)
     return len(stale)
+
+
+def _was_changed_before(path: Path, moment: float) -> bool:
+    """Whether a leftover is older than a moment; one that its writer has just moved or removed is not."""
+    try:
+        return path.lstat().st_mtime < moment
+    except FileNotFoundError:
+        return False
 
 
 def read_manifest(path: Path, *, verify_key: bytes | None = None) -> Manifest:
