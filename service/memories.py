@@ -27,3 +27,5 @@ class Memories:
     def forget_everybody(self) -> None:
         """Forget what was last seen of everybody, since some of them may have been erased unheard."""
         self._customers.forget_all_recent()
+        self._reserving.forget_all_lately()
+        self._offers.forget_all()

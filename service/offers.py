@@ -65,6 +65,10 @@ class Offers:
         """Keep nothing of what some customers were given: they were erased."""
         self._repeats.forget(members)
 
+    def forget_all(self) -> None:
+        """Keep nothing of what anybody was given."""
+        self._repeats.clear()
+
     def plain(self, decided: Decided, explain: str, reserved: Reserved = NOT_ASKED_FOR) -> dict[str, Any]:
         """The body of an answer."""
         _count(decided.made)

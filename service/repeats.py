@@ -62,6 +62,10 @@ class Repeats:
         for each in [each for each in self._shown if each[0] in gone]:
             del self._shown[each]
 
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._shown.clear()
+
     def _is_still_so(self, shown: Shown, kept: Kept, explain: str) -> bool:
         is_current = shown.engine is self._serving.engine and shown.overlay is self._serving.overlay
         return is_current and shown.explain == explain and shown.kept == kept

@@ -103,6 +103,10 @@ class Reserving:
         self._lately.forget(gone)
         self.owed.forget(gone)
 
+    def forget_all_lately(self) -> None:
+        """Know no kept slate of anybody; what is owed stays owed."""
+        self._lately.clear()
+
     async def reserve(self, ask: Ask, known: Known, memory: Exposure, decided: Decided, before: bytes = b"") -> Outcome:
         """Reserve a slate on top of what was read of its customer; ``before`` is what was kept under its key.
 

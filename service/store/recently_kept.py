@@ -36,6 +36,10 @@ class RecentlyKept:
         is_old = kept is not None and kept.is_personalised and self._clock() - at > MAX_AGE_US
         return None if is_old else kept
 
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._seen.clear()
+
     def forget(self, members: Iterable[str]) -> None:
         """Forget some customers: they were erased."""
         gone = set(members)

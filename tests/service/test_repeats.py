@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+from service.ask import Ask
+from service.models import SlateQuery
 from tests.service.moving import ids
 from tests.service.shop import until
 
@@ -49,6 +51,20 @@ def test_an_erasure_leaves_nothing_of_what_was_shown(with_service):
     before, after = with_service(body)
     assert before["decision_key"]["status"] == "repeated"
     assert after["slate_id"] != before["slate_id"]
+
+
+def test_a_worker_that_may_not_have_heard_of_an_erasure_asks_the_store_alone(with_service):
+    async def body(caller):
+        before = [await again(caller) for _ in range(2)][1]
+        ask = Ask.of("c-1", caller.program.customers.keys_of("c-1"), SlateQuery(**KEYED).options())
+        was_kept = caller.program.reserving.kept_lately(ask)
+        caller.program.memories.forget_everybody()
+        return before, was_kept, caller.program.reserving.kept_lately(ask), await again(caller)
+
+    before, was_kept, is_kept, after = with_service(body)
+    assert was_kept is not None
+    assert is_kept is None
+    assert after["slate_id"] == before["slate_id"]
 
 
 def test_what_the_short_way_refuses_is_told_as_everywhere(with_service):
