@@ -57,7 +57,8 @@ if TYPE_CHECKING:
 SETTLED_US: Final = 10_000_000
 """An event that was received so long ago is committed, or will never be: late ones up to then are folded in."""
 AT_ONCE: Final = 500
-TRIES: Final = 20
+TRIES: Final = 200
+"""Against customers who never pause a rebuild loses most of them, and has time."""
 RENEW_S: Final = 1.0
 PATIENCE_S: Final = 60.0
 

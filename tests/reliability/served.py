@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.service.shop import until
+from tests.service.shop import children_of, until
 
 ROOT = Path(__file__).parents[2]
 SERVE = "from features.settings import load_settings; from service.supervisor import run; run(load_settings())"
@@ -37,8 +37,7 @@ class Served:
         return httpx.Client(base_url=self.url, timeout=10)
 
     def children(self, name: str = "") -> list[int]:
-        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in listed if name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [pid for pid, command in children_of(self.process.pid).items() if name in command]
 
     def log(self) -> str:
         return (self.home / "service.log").read_text()

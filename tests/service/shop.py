@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,15 @@ class OwnStore:
         assert self._process is not None
         if self._process.poll() is None:
             os.kill(self._process.pid, number)
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """Living child processes by id, and what they run; one that ends while it is looked at is none."""
+    found = {}
+    for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found[child] = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return {child: command for child, command in found.items() if command}
 
 
 def until(holds: Callable[[], Any], seconds: float = 15) -> Any:

@@ -19,7 +19,7 @@ from features.settings import load_settings
 from service.current import Current, write_current
 from service.embedded import MAX_SOCKET_PATH, EmbeddedStore
 from service.supervisor import check_port, locked
-from tests.service.shop import ITEM_IDS, bundle, event, publish, until
+from tests.service.shop import ITEM_IDS, bundle, children_of, event, publish, until
 
 pytestmark = pytest.mark.alone  # it measures how soon a whole service is ready, and kills parts of it
 
@@ -63,9 +63,7 @@ class Served:
 
     def children(self) -> dict[int, str]:
         """Living processes by id, named after what they run."""
-        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        found = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode() for pid in listed}
-        return {pid: command for pid, command in found.items() if command}
+        return children_of(self.process.pid)
 
     def child(self, name: str) -> int:
         return next(pid for pid, command in self.children().items() if name in command)
