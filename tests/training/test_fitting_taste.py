@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 from scipy import sparse
 
 from features.catalog import Item
@@ -19,7 +20,7 @@ from recommender.retrievers.rp3beta import Rp3Beta
 from tests.training.test_fitting import EQUAL, FOREVER, UNTIL, dense, items_of, query_of_views, touches
 from training.fitting.als import ALS_GRID, AlsParams, fit_als, shared_out, with_factors
 from training.fitting.cosine import COSINE_GRID, CosineParams, fit_cosine
-from training.fitting.ease import EASE_GRID, EaseParams, fit_ease
+from training.fitting.ease import EASE_GRID, EaseParams, fit_ease, regression
 from training.fitting.graphs import customer_items
 from training.fitting.ials import alternate, solve_rows, spectrum_of, turned
 from training.fitting.products import Divisor, best_of_product
@@ -55,7 +56,7 @@ def test_what_a_fit_and_a_retriever_make_of_one_history_is_the_same() -> None:
     offline = customer_items(touches(*((0, item, "views", age) for item, age in views)), 3, history)
     item_idx, weight = history.of(query_of_views(*views))
     assert item_idx.tolist() == [0, 1, 2]
-    np.testing.assert_allclose(offline.toarray()[0], weight, rtol=1e-5)
+    assert_allclose(offline.toarray()[0], weight, rtol=1e-5)
 
 
 grids = st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=5, max_size=5)
@@ -148,7 +149,7 @@ def test_ease_is_a_ridge_regression_of_every_item_on_the_others() -> None:
         others = [item for item in range(4) if item != target]
         a = x[:, others]
         wanted = np.linalg.solve(a.T @ a + 0.5 * np.eye(3), a.T @ x[:, target])
-        np.testing.assert_allclose(matrix[others, target], wanted, atol=1e-5)
+        assert_allclose(matrix[others, target], wanted, atol=1e-5)
     assert not np.diag(matrix).any()
     assert matrix.min() < 0
 
@@ -169,9 +170,28 @@ def test_items_with_one_customer_are_no_part_of_the_regression() -> None:
     assert matrix[:4, :4].any()
 
 
-def test_a_catalogue_too_large_for_the_regression_has_none() -> None:
-    assert fit_ease(touches(*PAIRS), 4, EaseParams(max_items=3), EQUAL) == {}
-    assert fit_ease(touches(*PAIRS), 4, EaseParams(max_items=4), EQUAL)
+def test_of_a_catalogue_too_large_the_most_common_items_are_regressed() -> None:
+    common = [row for row in PAIRS if row[1] != 3]
+    held = EaseParams(max_items=3)
+    assert_allclose(
+        dense(fit_ease(touches(*PAIRS), 4, held, EQUAL), "ease", 4),
+        dense(fit_ease(touches(*common), 4, EaseParams(), EQUAL), "ease", 4),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("max_items", [9, 100])
+def test_by_way_of_few_customers_the_regression_is_the_same(max_items: int) -> None:
+    rng = np.random.default_rng(0)
+    shared = [(c, int(i), "views", 1) for c in range(9) for i in rng.choice(40, 12, replace=False)]
+    log = touches(*shared, *((9 + i, i, "views", 1) for i in range(20)))
+    params = EaseParams(reg=2.0, dropout=0.3, max_items=max_items)
+    matrix = customer_items(log, 40, History(params.half_life_days, params.power, EQUAL))
+    known = np.flatnonzero(np.bincount(matrix.indices, minlength=40) > 1)
+    wanted = np.zeros((40, 40), np.float32)
+    wanted[np.ix_(known, known)] = regression(matrix[:, known], params)
+    assert len(known) > 9
+    assert_allclose(dense(fit_ease(log, 40, params, EQUAL), "ease", 40), wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_what_speaks_against_an_item_takes_from_what_speaks_for_it() -> None:
@@ -221,7 +241,7 @@ def test_a_customer_folded_in_is_the_customer_that_was_fitted(seen, nu, n_factor
         confidence = np.full(len(one), 1 + alpha, np.float32)
         item_idx = np.array(sorted(one), np.int32)
         taste = fold_in(fitted.columns, spectrum, item_idx, confidence, reg=reg.of(len(one)))
-        np.testing.assert_allclose(taste, fitted.rows[row], atol=1e-3)
+        assert_allclose(taste, fitted.rows[row], atol=1e-3)
 
 
 def test_every_half_leaves_the_loss_no_greater() -> None:
@@ -249,8 +269,8 @@ def test_every_half_leaves_the_loss_no_greater() -> None:
 def test_turning_makes_a_gram_matrix_diagonal_and_leaves_every_length() -> None:
     factors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     straight = turned(factors)
-    np.testing.assert_allclose(straight.T @ straight, np.diag(spectrum_of(straight)), atol=1e-5)
-    np.testing.assert_allclose(straight @ straight.T, factors @ factors.T, atol=1e-5)
+    assert_allclose(straight.T @ straight, np.diag(spectrum_of(straight)), atol=1e-5)
+    assert_allclose(straight @ straight.T, factors @ factors.T, atol=1e-5)
 
 
 def test_regularisation_keeps_its_mean_however_it_is_shared_out() -> None:
@@ -276,8 +296,8 @@ def test_other_factors_come_straight_with_their_own_spectrum() -> None:
     other = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
     changed = with_factors(arrays, other)
     factors = changed["als.item_factors"]
-    np.testing.assert_allclose(factors.T @ factors, np.diag(changed["als.spectrum"]), atol=1e-5)
-    np.testing.assert_allclose(factors @ factors.T, other @ other.T, atol=1e-5)
+    assert_allclose(factors.T @ factors, np.diag(changed["als.spectrum"]), atol=1e-5)
+    assert_allclose(factors @ factors.T, other @ other.T, atol=1e-5)
     assert changed["als.params"] is arrays["als.params"]
 
 
@@ -290,7 +310,7 @@ def test_a_long_history_is_folded_in_by_its_strongest_items() -> None:
     kept = np.arange(100, 600, dtype=np.int32)
     weight = np.exp2((kept - 599) / 50).astype(np.float32)
     taste = fold_in(arrays["als.item_factors"], arrays["als.spectrum"], kept, confidence_of(weight, 5.0), reg=1.0)
-    np.testing.assert_allclose(found.score, (arrays["als.item_factors"] @ taste)[found.item_idx], atol=1e-5)
+    assert_allclose(found.score, (arrays["als.item_factors"] @ taste)[found.item_idx], atol=1e-5)
 
 
 def test_items_that_no_fitted_customer_touched_have_no_taste() -> None:

@@ -46,6 +46,7 @@ class EaseParams(NamedTuple):
 
 EASE_GRID: Final = (
     EaseParams(),
+    EaseParams(reg=30.0),
     EaseParams(reg=300.0, dropout=0.6),
     EaseParams(reg=30.0, half_life_days=7.0),
     EaseParams(reg=300.0, half_life_days=60.0),
@@ -55,33 +56,90 @@ EASE_GRID: Final = (
 def fit_ease(
     touches: Touches, n_items: int, params: EaseParams, touch_weights: FloatVector
 ) -> dict[str, NDArray[np.generic]]:
-    """The strongest weights from every item, negative ones too.
+    """The strongest weights from every item, negative ones too; empty where no two items share a customer.
 
-    Empty where no two items share a customer, or where more than ``max_items`` items have two customers: time
-    grows with their third power, memory with their square (4 bytes each).
+    Time grows with the third power and memory with the square (4 bytes each) of the smaller of two numbers: items
+    with two customers, and customers with two such items. Where both are above ``max_items``, only the most common
+    ``max_items`` of the items are regressed on each other.
     """
     history = History(params.half_life_days, params.power, touch_weights)
     matrix = customer_items(touches, n_items, history)
-    known = np.flatnonzero(np.bincount(matrix.indices, minlength=n_items) >= MIN_CUSTOMERS)
-    if not 1 < len(known) <= params.max_items:
+    count = np.bincount(matrix.indices, minlength=n_items)
+    known = np.flatnonzero(count >= MIN_CUSTOMERS)
+    n_shared = int((np.diff(matrix[:, known].indptr) > 1).sum())
+    if n_shared > params.max_items and len(known) > params.max_items:
+        known = np.sort(known[np.argsort(-count[known], kind="stable")[: params.max_items]])
+    if len(known) < MIN_CUSTOMERS or not n_shared:
         return {}
-    weights = strongest(regression(matrix[:, known], params), N_EDGES)
+    chosen = matrix[:, known]
+    weights = by_customers(chosen, params) if n_shared < len(known) else strongest(regression(chosen, params), N_EDGES)
     return liked_of("ease", placed(weights, known, n_items), history)
 
 
 def regression(matrix: sparse.csr_matrix, params: EaseParams) -> FloatMatrix:
     """Weight from each item (row) to each other (column), float32; the diagonal is zero."""
     gram = (matrix.T @ matrix).toarray(order="F")
-    diagonal = gram.diagonal()
-    np.fill_diagonal(gram, diagonal + params.reg + params.dropout / (1 - params.dropout) * diagonal)
-    with threadpool_limits(N_THREADS, "blas"):
-        lower, _ = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
-        inverse, _ = lapack.spotri(lower, lower=1, overwrite_c=1)
-    _mirror(inverse)
-    weights: FloatMatrix = inverse.T
+    np.fill_diagonal(gram, gram.diagonal() + _ridge(matrix, params))
+    weights: FloatMatrix = _inverted(gram).T
     weights /= -weights.diagonal().copy()
     np.fill_diagonal(weights, 0)
     return weights
+
+
+def by_customers(matrix: sparse.csr_matrix, params: EaseParams) -> sparse.csr_matrix:
+    """The strongest weights of the same regression, by way of a matrix of customers × customers.
+
+    With ``R`` the ridge, ``S`` the rows of customers with two items or more, and ``D`` the inverse of ``R`` plus what
+    the other rows add to the diagonal, the inverse of the Gram matrix plus ``R`` is ``D - D Sᵀ (1 + S D Sᵀ)⁻¹ S D``
+    (Woodbury, "Inverting modified matrices", 1950).
+    """
+    alone = np.diff(matrix.indptr) == 1
+    diagonal = 1 / (_ridge(matrix, params) + _squares(matrix[alone]))
+    shared = matrix[~alone]
+    scaled = (shared @ sparse.diags(diagonal)).astype(np.float32).tocsr()
+    core = (scaled @ shared.T).toarray(order="F").astype(np.float32, copy=False)
+    np.fill_diagonal(core, core.diagonal() + 1)
+    inverse = _inverted(core).T  # which is the same, in the order of rows
+    items = scaled.T.tocsr()
+    starts = range(0, matrix.shape[1], BLOCK)
+    # Entries of the diagonal first: a weight is divided by that of the item that it leads to.
+    pivot = diagonal - np.concatenate([_row_sums(items[a : a + BLOCK], inverse) for a in starts])
+    blocks = []
+    for a in starts:
+        block = (items @ np.ascontiguousarray((items[a : a + BLOCK] @ inverse).T)).T / pivot
+        block[np.arange(len(block)), np.arange(a, a + len(block))] = 0
+        blocks.append(strongest(np.ascontiguousarray(block, np.float32), N_EDGES))
+    return sparse.vstack(blocks, format="csr")
+
+
+def _row_sums(rows: sparse.csr_matrix, inverse: FloatMatrix) -> FloatVector:
+    """``x A xᵀ`` of every row x."""
+    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    products = (rows @ inverse)[row, rows.indices]
+    found: FloatVector = np.bincount(row, rows.data * products, minlength=rows.shape[0]).astype(np.float32)
+    return found
+
+
+def _ridge(matrix: sparse.csr_matrix, params: EaseParams) -> FloatVector:
+    """What is added to the diagonal of the Gram matrix."""
+    ridge: FloatVector = params.reg + params.dropout / (1 - params.dropout) * _squares(matrix)
+    return ridge
+
+
+def _squares(matrix: sparse.csr_matrix) -> FloatVector:
+    """The diagonal of the Gram matrix."""
+    found: FloatVector = np.bincount(matrix.indices, matrix.data**2, minlength=matrix.shape[1]).astype(np.float32)
+    return found
+
+
+def _inverted(matrix: FloatMatrix) -> FloatMatrix:
+    """The inverse of a positive definite float32 matrix in Fortran's order, in its place."""
+    with threadpool_limits(N_THREADS, "blas"):
+        lower, _ = lapack.spotrf(matrix, lower=1, clean=0, overwrite_a=1)
+        inverse, _ = lapack.spotri(lower, lower=1, overwrite_c=1)
+    _mirror(inverse)
+    found: FloatMatrix = inverse
+    return found
 
 
 def strongest(weights: FloatMatrix, n: int) -> sparse.csr_matrix:
