@@ -4,7 +4,15 @@
 
 local AFTER_EXPIRY = 60 * 1000000 -- microseconds after which a record that ran out is surely gone
 
+local DIGITS = 16 -- of the longest number that is kept, a time in microseconds
+
 local STAMP = 8 -- bytes before an exposure memory that change with every change of it
+
+-- A whole number among a record's fields, as text; nil for none, and for what is no such number.
+local function number_in(key, field)
+  local found = redis.call('HGET', key, field)
+  return found and #found <= DIGITS and string.match(found, '^%d+$')
+end
 
 -- Keyed decisions that are older than some seconds go; each begins with the second in which it was decided.
 local function drop_old(key, seconds)
@@ -26,7 +34,7 @@ end
 -- An empty time to live leaves the stored one; an empty "since" takes the member out of both stages.
 -- Answers {1, new version} or {0, stored version}.
 local function commit(keys, args)
-  local version = redis.call('HGET', keys[1], 'v') or '0'
+  local version = number_in(keys[1], 'v') or '0'
   if version ~= args[1] then
     return {0, version}
   end
@@ -66,7 +74,7 @@ end
 
 -- Of a record and its keyed decisions a tombstone is left; the member leaves the zsets, which begin at some key.
 local function entomb(keys, zsets, at, seconds, member)
-  local version = redis.call('HGET', keys[1], 'v') or '0'
+  local version = number_in(keys[1], 'v') or '0'
   redis.call('DEL', keys[1], keys[2])
   redis.call('HSET', keys[1], 't', at, 'v', string.format('%d', tonumber(version) + 1))
   redis.call('EXPIRE', keys[1], seconds)
@@ -79,7 +87,7 @@ end
 -- keys: record, keyed decisions, events, then the zsets; args: erased at (microseconds), seconds to remember
 -- it, member, the erasure for the log
 local function erase(keys, args)
-  local at = redis.call('HGET', keys[1], 't') or '0'
+  local at = number_in(keys[1], 't') or '0'
   if tonumber(at) < tonumber(args[1]) then
     at = args[1]
   end
@@ -102,13 +110,13 @@ local function reserve(keys, args)
       return kept
     end
   end
-  local found = redis.call('HMGET', keys[1], 'x', 't', 'v')
-  if string.sub(found[1] or '', 1, STAMP) ~= args[1] or (found[2] or '') ~= args[2] then
+  local found = redis.call('HMGET', keys[1], 'x', 'v')
+  if string.sub(found[1] or '', 1, STAMP) ~= args[1] or (number_in(keys[1], 't') or '') ~= args[2] then
     return 0
   end
   redis.call('HSET', keys[1], 'id', args[3], 'x', args[4])
   local left = redis.call('TTL', keys[1])
-  if not found[3] and left < tonumber(args[5]) then
+  if not found[2] and left < tonumber(args[5]) then
     redis.call('EXPIRE', keys[1], args[5])
   end
   redis.call('XADD', keys[2], '*', 'k', 'd', 'b', args[6])
@@ -123,7 +131,7 @@ end
 -- A tombstone that the store has lost is put back: what came meanwhile goes, and is made again from the log.
 -- keys: record, keyed decisions, then the zsets; args: erased at (microseconds), seconds to remember it, member
 local function bury(keys, args)
-  local at = redis.call('HGET', keys[1], 't')
+  local at = number_in(keys[1], 't')
   if at and tonumber(at) >= tonumber(args[1]) then
     return 0
   end

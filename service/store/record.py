@@ -23,6 +23,7 @@ READ_FIELDS: Final = ("id", "s", "v", "c", "e", "x", "t")
 """What a slate needs to know."""
 ALL_FIELDS: Final = (*READ_FIELDS, "st", "d")
 """What a commit needs beside it."""
+MAX_DIGITS: Final = 16
 NO_EDGES: Final[Mapping[str, Edge]] = {}
 
 
@@ -103,12 +104,22 @@ def record_of(
         codec=codec,
         keys=where,
         customer_id=asked,
-        version=int(version or 0),
+        version=_number(version) or 0,
         raw_state=state,
         consents=NOTHING_SAID if consents is None else unpack_consents(consents),
         edges=NO_EDGES if edges is None else unpack_edges(edges),
         exposure=exposure,
-        erased_at=None if erased_at is None else int(erased_at),
+        erased_at=_number(erased_at),
         standing=unpack_standing(standing),
         seen=SeenEvents(seen or b"", now),
     )
+
+
+def _number(raw: bytes | None) -> int | None:
+    """A whole number as the store's functions read it; None, and counted, for what is none."""
+    if raw is None:
+        return None
+    if len(raw) <= MAX_DIGITS and raw.isdigit():
+        return int(raw)
+    UNREADABLE.labels("number").inc()
+    return None

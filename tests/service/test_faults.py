@@ -139,6 +139,26 @@ def test_damaged_states_are_missing_counted_and_written_anew(with_service, store
         assert f'rihla_state_unreadable_total{{why="{why}"}}' in metrics
 
 
+@pytest.mark.parametrize("field", ["v", "t"])
+@pytest.mark.parametrize("bad", [b"", b"x", b"-1", b"1.5", b"9" * 17, b"\xff"])
+def test_a_number_that_is_none_stops_nobody_and_is_written_anew(with_service, store, field, bad):
+    async def body(caller):
+        await caller.send(event("e-1", item_id="sku-7"))
+        where = caller.program.customers.keys_of("c-1")
+        with redis.Redis.from_url(store.url) as client:
+            client.hset(where.record, field, bad)
+            slate = await caller.slate("c-1")
+            sent = await caller.send(event("e-2"))
+            version = client.hget(where.record, "v")
+        gone = await caller.http.delete("/v1/customers/c-1")
+        return slate, sent, version, gone, (await caller.http.get("/metrics")).text
+
+    slate, sent, version, gone, metrics = with_service(body)
+    assert levels([slate]) == [(Level.FULL, None)]
+    assert (sent["accepted"], version.isdigit(), gone.status_code) == (1, True, 202)
+    assert 'rihla_state_unreadable_total{why="number"}' in metrics
+
+
 def test_a_worker_starts_without_a_store_and_without_a_bundle(tmp_path):
     import asyncio
 
