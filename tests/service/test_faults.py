@@ -182,7 +182,8 @@ def test_an_answer_of_another_form_is_an_answer_that_did_not_come(with_service, 
     async def body(caller):
         await caller.send(event("e-1"))
         where = caller.program.customers.keys_of("c-1").record
-        redis_client.hset(where, "v", "no number")
+        redis_client.delete(where)
+        redis_client.rpush(where, "no record")
         slate = await caller.slate("c-1")
         return slate, await caller.http.post("/v1/events", json=event("e-2"))
 
