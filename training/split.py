@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PROTOCOLS: Final = ("window", "session")
 MAX_WINDOW_DAYS: Final = 30
 WINDOW_SHARE: Final = 1 / 6
-STEP_SHARE: Final = 0.1
+STEP_SHARE: Final = 0.05
 """Part of a customer's steps that a window holds where times are ranks."""
 _UNCARTS: Final = TOUCHES.index("uncarts")
 
