@@ -144,6 +144,9 @@ ITEM_SUMS: Final = (
     ("buys", "buy", "line"),
 )
 
+SEEN_KEEP: Final = 200
+"""How many of the last interactions with items are known one by one."""
+
 FIELDS: Final[tuple[Field, ...]] = (
     *(Total(f"n_{s}", s) for s in ("touch", "page", "search", "view", "read", "like", "cart", "uncart", "checkout")),
     *(Total(f"n_{s}", s) for s in ("buy", "return", "review", "support", "survey", "open", "click", "unsubscribe")),
@@ -166,7 +169,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         ),
         keep=400,
     ),
-    Recent("seen", ("t", "item", "cat"), ITEM_SUMS, keep=200),
+    Recent("seen", ("t", "item", "cat"), ITEM_SUMS, keep=SEEN_KEEP),
     Recent(
         "bought",
         ("day", "item", "cat"),

@@ -15,6 +15,7 @@ from recommender.compose import in_order
 from recommender.slate import SlateRequest
 from training.pools import MIN_CASES_EACH
 from training.spread import spread
+from training.touched import leaving_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,12 +94,17 @@ class _Lister:
         found = Lists(ranked, np.zeros(self._first[part.stop] - start, np.bool_), np.zeros(len(part), np.int64))
         for at, case in enumerate(part):
             if self._is_asked[case]:
-                asked = self._engine.asked(self._cases.states.state(case), self._request, int(self._cases.as_of[case]))
+                asked = self._asked(case)
                 own = slice(self._first[case], self._first[case + 1])
                 found.in_pool[own.start - start : own.stop - start] = np.isin(self._rows[own], asked.pool.item_idx)
                 found.pool_size[at] = len(asked.pool.item_idx)
                 self._rank(asked, {name: rows[at] for name, rows in ranked.items()})
         return found
+
+    def _asked(self, case: int) -> Asked:
+        state, engine = self._cases.states.state(case), self._engine
+        request = leaving_out(self._request, state, self._cases.touched[case], engine.items)
+        return engine.asked(state, request, int(self._cases.as_of[case]))
 
     def _rank(self, asked: Asked, into: Mapping[str, NDArray[np.int32]]) -> None:
         _fill(into[SYSTEM], self._engine.best(asked, N_RANKED))

@@ -21,6 +21,7 @@ from training.people import under_heads
 from training.pools import MIN_CASES_EACH
 from training.split import states_of
 from training.spread import spread
+from training.touched import Touched, leaving_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,11 +106,12 @@ def write_picks(
     check_moments(engine, audience)
     data, as_of = data.as_learned_from(audience.as_of)
     audience = replace(audience, as_of=as_of)
+    touched = Touched(data.touches) if request.unseen_only else None
     written = 0
     with _writer(out) as write:
         for start in range(0, len(audience), CHUNK):
             rows = range(start, min(start + CHUNK, len(audience)))
-            table = _picks(engine, data, audience, rows, request)
+            table = _picks(engine, data, audience, rows, request, touched)
             write(table)
             written += len(table)
             if progress:
@@ -146,16 +148,25 @@ def check_request(rules: str, kinds: str, out: Path) -> tuple[str, ...]:
     return wanted
 
 
-def _picks(engine: Engine, data: Data, audience: Audience, rows: range, request: SlateRequest) -> pa.Table:
+def _picks(
+    engine: Engine, data: Data, audience: Audience, rows: range, request: SlateRequest, touched: Touched | None
+) -> pa.Table:
     customer_ids = [audience.customer_ids[row] for row in rows]
     as_of = audience.as_of[rows.start : rows.stop]
     states = states_of(data, customer_ids, as_of, engine.journey.schema)
-    is_refused = [head in data.refusing for head in under_heads(customer_ids, data.heads)]
+    heads = under_heads(customer_ids, data.heads)
     empty = engine.journey.schema.empty()
 
+    def slate(i: int) -> Slate:
+        now = int(as_of[i])
+        if heads[i] in data.refusing:
+            return engine.decide(empty, request, now)
+        state = states.state(i)
+        asked = leaving_out(request, state, touched.before(heads[i], now), engine.items) if touched else request
+        return engine.decide(state, asked, now)
+
     def decided(part: range) -> pa.Table:
-        own = ((i, empty if is_refused[i] else states.state(i)) for i in part)
-        return _table([(rows[i], engine.decide(state, request, int(as_of[i]))) for i, state in own], audience)
+        return _table([(rows[i], slate(i)) for i in part], audience)
 
     return pa.concat_tables(spread(decided, len(rows), least=MIN_CASES_EACH))
 

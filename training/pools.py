@@ -12,6 +12,7 @@ from recommender.query import is_live, query_of
 from recommender.slate import SlateRequest
 from training.split import GAINS
 from training.spread import spread
+from training.touched import leaving_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -134,7 +135,8 @@ def _asked(engine: Engine, cases: Cases, rows: range, *, is_new: bool) -> Iterat
             continue
         state, now = cases.states.state(i), int(cases.as_of[i])
         standing = engine.journey.stage_of(state, now)
-        query = query_of(state, request, engine.items, now, standing.stage)
+        asked = leaving_out(request, state, cases.touched[i], engine.items)
+        query = query_of(state, asked, engine.items, now, standing.stage)
         pool = pool_of(engine.retrievers, query, len(engine.items))
         level = levels_of(engine.items.item_key[pool.item_idx], cases.targets[i][keep], cases.levels[i][keep])
         context = CONTEXTS.index(context_of(standing.stage, live=is_live(state, now)))

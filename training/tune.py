@@ -30,6 +30,7 @@ from training.fitting.trending import TRENDING_GRID
 from training.fitting.vstan import VSTAN_GRID
 from training.metrics import ndcg
 from training.spread import spread
+from training.touched import leaving_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,7 +94,8 @@ class Tuner:
             targets = np.setdiff1d(cases.targets[i], cases.touched[i]) if is_new else cases.targets[i]
             if len(targets) and len(cases.touched[i]):
                 state, now = cases.states.state(i), int(cases.as_of[i])
-                query = query_of(state, request, self._items, now, journey.stage_of(state, now).stage)
+                one = leaving_out(request, state, cases.touched[i], self._items)
+                query = query_of(state, one, self._items, now, journey.stage_of(state, now).stage)
                 yield query, targets
 
 

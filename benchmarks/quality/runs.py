@@ -23,6 +23,7 @@ from training.job import train
 from training.load import Data
 from training.registry import Registry
 from training.split import states_of
+from training.touched import Touched, leaving_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,7 +163,10 @@ def decided(engine: Engine, prepared: Prepared, cases: Cases, *, hide_seen: bool
     data, as_of = Data(prepared.directory).as_learned_from(cases.queries.as_of)
     states = states_of(data, cases.customer_ids, as_of, engine.journey.schema)
     keys = np.full((len(cases), N), NOTHING, np.int64)
+    touched = Touched(data.touches)
     for row, now in enumerate(as_of.tolist()):
-        found = [item.item_key for item in engine.decide(states.state(row), request, now).items]
+        state = states.state(row)
+        asked = leaving_out(request, state, touched.before(cases.customer_ids[row], now), engine.items)
+        found = [item.item_key for item in engine.decide(state, asked, now).items]
         keys[row, : len(found)] = found
     return keys

@@ -48,6 +48,7 @@ EASE_GRID: Final = (
     EaseParams(),
     EaseParams(reg=30.0),
     EaseParams(reg=300.0, dropout=0.6),
+    EaseParams(reg=1_000.0, dropout=0.5),
     EaseParams(reg=30.0, half_life_days=7.0),
     EaseParams(reg=300.0, half_life_days=60.0),
 )
