@@ -49,6 +49,11 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def n_threads() -> int:
+    """Threads that native code may use: one a core, and one in a child, which has a core to itself."""
+    return 1 if _work else n_cores()
+
+
 def _answer(part: range) -> Any:
     with threadpool_limits(1, "blas"):  # each child has one core
         return _work[-1](part)

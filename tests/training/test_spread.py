@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from training.spread import n_cores, spread
+from training.spread import n_cores, n_threads, spread
 
 
 def squares(part: range) -> list[int]:
@@ -34,3 +34,9 @@ def test_an_error_in_one_part_is_the_error_of_all() -> None:
     with pytest.raises(ZeroDivisionError):
         spread(lambda part: [1 // (number - 50) for number in part], 100, least=1)
     assert sum(len(part) for part in spread(squares, 10, least=1)) == 10
+
+
+@pytest.mark.skipif(n_cores() < 2, reason="needs two cores")
+def test_native_code_in_another_process_has_one_core() -> None:
+    assert set(spread(lambda _: n_threads(), 100, least=1)) == {1}
+    assert n_threads() == n_cores()

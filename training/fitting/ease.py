@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from recommender.retrievers.history import History
 from training.fitting.graphs import customer_items, liked_of
+from training.spread import n_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 MAX_ITEMS: Final = 8_000
 MIN_CUSTOMERS: Final = 2
 N_EDGES: Final = 200
-N_THREADS: Final = 2
 BLOCK: Final = 1024
 
 
@@ -135,7 +135,7 @@ def _squares(matrix: sparse.csr_matrix) -> FloatVector:
 
 def _inverted(matrix: FloatMatrix) -> FloatMatrix:
     """The inverse of a positive definite float32 matrix in Fortran's order, in its place."""
-    with threadpool_limits(N_THREADS, "blas"):
+    with threadpool_limits(n_threads(), "blas"):
         lower, _ = lapack.spotrf(matrix, lower=1, clean=0, overwrite_a=1)
         inverse, _ = lapack.spotri(lower, lower=1, overwrite_c=1)
     _mirror(inverse)

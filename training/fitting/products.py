@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -11,6 +10,7 @@ from numba import types
 from scipy import sparse
 
 from recommender.kernels import COUNT, FLOATS, INTS, LONGS, best_of, compiled
+from training.spread import n_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from recommender.contract import FloatVector, IntVector, LongVector
 
 N_SPANS: Final = 32
-N_THREADS: Final = 2
 
 
 class Divisor(NamedTuple):
@@ -58,10 +57,10 @@ def best_of_product(
 
 
 def in_spans(indptr: LongVector, work: Callable[[int, int], None]) -> None:
-    """Call ``work(first, last)`` for spans of rows with about equally many rows and entries, on two threads."""
+    """Call ``work(first, last)`` for spans of rows with about equally many rows and entries, a thread a core."""
     load = indptr + np.arange(len(indptr))
     cuts = np.unique(np.searchsorted(load, np.linspace(0, load[-1], N_SPANS + 1))).tolist()
-    with ThreadPoolExecutor(min(N_THREADS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(n_threads()) as pool:
         list(pool.map(work, cuts[:-1], cuts[1:]))
 
 

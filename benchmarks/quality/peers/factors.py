@@ -115,4 +115,4 @@ ALS: Final = Peer(
         ),
     ),
 )
-EASE: Final = Peer("EASE", fit_ease, (Ease(), Ease(100.0), Ease(1_000.0)), max_items=15_000)
+EASE: Final = Peer("EASE", fit_ease, (Ease(), Ease(100.0), Ease(1_000.0)), max_items=17_000)
