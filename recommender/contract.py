@@ -94,6 +94,16 @@ class Query:
     is_unseen_only: bool = False
 
     @property
+    def has_past(self) -> bool:
+        """Whether any touch or purchase is known."""
+        return bool(len(self.touch_idx) or len(self.bought_idx))
+
+    @property
+    def has_page(self) -> bool:
+        """Whether the request itself tells what it is about."""
+        return bool(len(self.anchor_idx) or self.text)
+
+    @property
     def mask(self) -> NDArray[np.bool_]:
         """``is_allowed`` as the compiled loops take it."""
         return EVERYTHING if self.is_allowed is None else self.is_allowed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -50,6 +50,9 @@ class Ranking(NamedTuple):
         return parts
 
 
+COMPARING: Final = "engagement"
+
+
 @dataclass(frozen=True)
 class Ranks:
     """Everything that turns a query into a :class:`Ranking`."""
@@ -63,8 +66,10 @@ class Ranks:
     def rank(self, query: Query, standing: Standing, pool: Pool, *, live: bool) -> Ranking:
         """What all sources proposed for one query, on one scale; what the blend gives nothing is left out."""
         task = "new" if query.is_unseen_only else "any"
-        weights = self.blend.of(task, context_of(standing.stage, live=live))
-        ranker = self.ranker if self.ranker is not None and self.ranker.is_for(task, live=live) else None
+        # The weights for strangers are learned where there is nothing to go by; one on an item's page compares.
+        stage = COMPARING if query.has_page and not query.has_past else standing.stage
+        weights = self.blend.of(task, context_of(stage, live=live))
+        ranker = self.ranker if (query.has_past or query.has_page) and self._is_ranked(task, live=live) else None
         score: FloatVector = pool.parts @ weights
         kept = best_rows(score, N_RANKED if ranker else len(score))
         if len(kept) < len(score):
@@ -75,6 +80,9 @@ class Ranks:
         # In float64: what tells two of the least popular items apart is far smaller than the intercept.
         scaled: NDArray[np.float64] = np.asarray(intercept + slope * raw.astype(np.float64), np.float64)
         return Ranking(pool.item_idx, scaled, score, pool.parts, weights, rows, intercept, slope)
+
+    def _is_ranked(self, task: str, *, live: bool) -> bool:
+        return self.ranker is not None and self.ranker.is_for(task, live=live)
 
     def fade(self, ranking: Ranking, allowance: Allowance) -> Ranking:
         """A ranking in which what was shown without a reaction is worth less.

@@ -134,7 +134,9 @@ def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
 
 
 def _weights(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatMatrix:
-    everywhere = _search(_some(pools, rng), _starts(prior, rng), N_ROUNDS)
+    # Strangers can be shown little but what is popular: they have a say in their own contexts only.
+    known = pools.with_past()
+    everywhere = _search(_some(known if known.parts.any() else pools, rng), _starts(prior, rng), N_ROUNDS)
     rows = np.tile(everywhere, (len(CONTEXTS), 1))
     for context in range(len(CONTEXTS)):
         own = np.flatnonzero(pools.context == context)

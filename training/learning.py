@@ -55,6 +55,10 @@ class Lesson(NamedTuple):
     items: Items
     facts: Facts
 
+    def with_past(self) -> Lesson:
+        """The lesson of customers of whom something was known: nobody else is ranked by trees."""
+        return self._replace(pools={task: pools.with_past() for task, pools in self.pools.items()})
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -107,7 +111,7 @@ def lesson_with(engine: Engine, arrays: Fitted, cases: Cases) -> Lesson:
 
 def judge(lessons: Sequence[Lesson], sources: tuple[str, ...], *, seed: int) -> Verdict:
     """Learn from all lessons but the last, and see on the last what serves better."""
-    earlier, last = lessons[:-1], lessons[-1]
+    earlier, last = lessons[:-1], lessons[-1].with_past()
     if not earlier or not all(len(pools) for pools in last.pools.values()):
         return Verdict.none()
     blend = learn_blend(sources, _pools_of(earlier, sources), seed=seed)
@@ -149,7 +153,7 @@ def _rows(lessons: Sequence[Lesson], sources: tuple[str, ...], blend: Blend, *, 
     each = MAX_ROWS // (len(lessons) * len(TASKS))
     parts = [
         rows_for(
-            lesson.pools[task].of_sources(sources),
+            lesson.pools[task].with_past().of_sources(sources),
             blend.weights[task],
             lesson.items,
             lesson.facts,

@@ -71,6 +71,12 @@ class Pools:
         """Gain of each row, shape (n_rows,)."""
         return np.array(GAINS, np.float32)[self.level]
 
+    def with_past(self) -> Pools:
+        """The cases of customers of whom something was known; all where queries were not kept."""
+        if not self.queries:
+            return self
+        return self.take(np.array([i for i, query in enumerate(self.queries) if query.has_past], np.int64))
+
     def pool(self, case: int) -> Pool:
         """Candidates of one case."""
         rows = slice(self.bounds[case], self.bounds[case + 1])
@@ -101,7 +107,7 @@ class Pools:
 
 
 def pools_of(engine: Engine, cases: Cases, *, is_new: bool) -> Pools:
-    """Pools of all cases under one task; cases without a target or a past are left out."""
+    """Pools of all cases under one task; cases without a target are left out."""
     parts = spread(lambda rows: list(_asked(engine, cases, rows, is_new=is_new)), len(cases), least=MIN_CASES_EACH)
     return _stacked(engine.sources, [case for part in parts for case in part])
 
@@ -131,7 +137,7 @@ def _asked(engine: Engine, cases: Cases, rows: range, *, is_new: bool) -> Iterat
     request = SlateRequest(unseen_only=is_new, apply_rules=False)
     for i in rows:
         keep = ~np.isin(cases.targets[i], cases.touched[i]) if is_new else np.ones(len(cases.targets[i]), np.bool_)
-        if not keep.any() or not len(cases.touched[i]):
+        if not keep.any():
             continue
         state, now = cases.states.state(i), int(cases.as_of[i])
         standing = engine.journey.stage_of(state, now)

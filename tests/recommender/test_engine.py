@@ -428,3 +428,11 @@ def test_a_bundle_holds_no_array_that_no_reader_knows() -> None:
 def test_equal_logs_make_equal_arrays() -> None:
     again = fitted(history())
     assert all(small_arrays()[name].tobytes() == array.tobytes() for name, array in again.items())
+
+
+def test_strangers_have_weights_of_their_own_unless_the_page_says_what_it_is_about() -> None:
+    alone = {name: Blend.only(name, ENGINE.sources).weights["any"][0] for name in ("popular", "viewed_next")}
+    rows = np.stack([alone["popular" if name.startswith("awareness") else "viewed_next"] for name in CONTEXTS])
+    engine = ENGINE.with_blend(Blend(ENGINE.sources, dict.fromkeys(TASKS, rows)))
+    assert {item.source for item in decided(engine=engine).items} == {"popular"}
+    assert {item.source for item in decided(engine=engine, anchors=("kettle",)).items} == {"viewed_next"}
