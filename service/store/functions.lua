@@ -8,10 +8,10 @@ local DIGITS = 16 -- of the longest number that is kept, a time in microseconds
 
 local STAMP = 8 -- bytes before an exposure memory that change with every change of it
 
--- A whole number among a record's fields, as text; nil for none, and for what is no such number.
+-- A whole number among a record's fields, as it is written here; false or nil for none, and for anything else.
 local function number_in(key, field)
   local found = redis.call('HGET', key, field)
-  return found and #found <= DIGITS and string.match(found, '^%d+$')
+  return found and #found <= DIGITS and (string.match(found, '^[1-9]%d*$') or string.match(found, '^0$'))
 end
 
 -- Keyed decisions that are older than some seconds go; each begins with the second in which it was decided.

@@ -119,7 +119,7 @@ def _number(raw: bytes | None) -> int | None:
     """A whole number as the store's functions read it; None, and counted, for what is none."""
     if raw is None:
         return None
-    if len(raw) <= MAX_DIGITS and raw.isdigit():
+    if len(raw) <= MAX_DIGITS and raw.isdigit() and (raw == b"0" or not raw.startswith(b"0")):
         return int(raw)
     UNREADABLE.labels("number").inc()
     return None

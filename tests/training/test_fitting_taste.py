@@ -18,6 +18,7 @@ from recommender.retrievers.ease import Ease
 from recommender.retrievers.history import History
 from recommender.retrievers.rp3beta import Rp3Beta
 from tests.training.test_fitting import EQUAL, FOREVER, UNTIL, dense, items_of, query_of_views, touches
+from training.fitting import ease
 from training.fitting.als import ALS_GRID, AlsParams, fit_als, shared_out, with_factors
 from training.fitting.cosine import COSINE_GRID, CosineParams, fit_cosine
 from training.fitting.ease import EASE_GRID, EaseParams, fit_ease, regression
@@ -192,6 +193,22 @@ def test_by_way_of_few_customers_the_regression_is_the_same(max_items: int) -> N
     wanted[np.ix_(known, known)] = regression(matrix[:, known], params)
     assert len(known) > 9
     assert_allclose(dense(fit_ease(log, 40, params, EQUAL), "ease", 40), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_customers_without_two_known_items_take_no_room_in_the_regression(monkeypatch) -> None:
+    sizes, inverted = [], ease._inverted
+    monkeypatch.setattr(ease, "_inverted", lambda core: sizes.append(len(core)) or inverted(core))
+    shared = [(c, i, "views", 1) for c in range(3) for i in range(9)]
+    some = [(3 + c, 20 + c, "views", 1) for c in range(30)] + [(40 + c, 0, "views", 1) for c in range(30)]
+    assert fit_ease(touches(*shared, *some), 60, EaseParams(), EQUAL)
+    assert sizes == [3]
+
+
+@pytest.mark.parametrize(("n_items", "kept"), [(12, 12), (40, 16)])
+def test_by_way_of_few_customers_four_times_as_many_items_fit(n_items: int, kept: int) -> None:
+    log = touches(*((c, i, "views", 1) for c in range(3) for i in range(n_items)))
+    matrix = dense(fit_ease(log, n_items, EaseParams(max_items=4), EQUAL), "ease", n_items)
+    assert int(matrix.any(axis=1).sum()) == kept
 
 
 def test_what_speaks_against_an_item_takes_from_what_speaks_for_it() -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from training.touches import Touches
 
 MAX_ITEMS: Final = 8_000
+MORE_BY_CUSTOMERS: Final = 4
+"""By so much more items may be when customers are few: each costs a row of all, not a row and a column inverted."""
 MIN_CUSTOMERS: Final = 2
 N_EDGES: Final = 200
 BLOCK: Final = 1024
@@ -48,7 +50,7 @@ EASE_GRID: Final = (
     EaseParams(),
     EaseParams(reg=30.0),
     EaseParams(reg=300.0, dropout=0.6),
-    EaseParams(reg=1_000.0, dropout=0.5),
+    EaseParams(reg=1_000.0),
     EaseParams(reg=30.0, half_life_days=7.0),
     EaseParams(reg=300.0, half_life_days=60.0),
 )
@@ -61,15 +63,16 @@ def fit_ease(
 
     Time grows with the third power and memory with the square (4 bytes each) of the smaller of two numbers: items
     with two customers, and customers with two such items. Where both are above ``max_items``, only the most common
-    ``max_items`` of the items are regressed on each other.
+    ``max_items`` of the items are regressed on each other; by way of few customers, four times as many.
     """
     history = History(params.half_life_days, params.power, touch_weights)
     matrix = customer_items(touches, n_items, history)
     count = np.bincount(matrix.indices, minlength=n_items)
     known = np.flatnonzero(count >= MIN_CUSTOMERS)
     n_shared = int((np.diff(matrix[:, known].indptr) > 1).sum())
-    if n_shared > params.max_items and len(known) > params.max_items:
-        known = np.sort(known[np.argsort(-count[known], kind="stable")[: params.max_items]])
+    limit = params.max_items * (1 if n_shared > params.max_items else MORE_BY_CUSTOMERS)
+    if len(known) > limit:
+        known = np.sort(known[np.argsort(-count[known], kind="stable")[:limit]])
     if len(known) < MIN_CUSTOMERS or not n_shared:
         return {}
     chosen = matrix[:, known]
@@ -94,9 +97,9 @@ def by_customers(matrix: sparse.csr_matrix, params: EaseParams) -> sparse.csr_ma
     the other rows add to the diagonal, the inverse of the Gram matrix plus ``R`` is ``D - D Sᵀ (1 + S D Sᵀ)⁻¹ S D``
     (Woodbury, "Inverting modified matrices", 1950).
     """
-    alone = np.diff(matrix.indptr) == 1
-    diagonal = 1 / (_ridge(matrix, params) + _squares(matrix[alone]))
-    shared = matrix[~alone]
+    size = np.diff(matrix.indptr)
+    diagonal = 1 / (_ridge(matrix, params) + _squares(matrix[size == 1]))
+    shared = matrix[size > 1]
     scaled = (shared @ sparse.diags(diagonal)).astype(np.float32).tocsr()
     core = (scaled @ shared.T).toarray(order="F").astype(np.float32, copy=False)
     np.fill_diagonal(core, core.diagonal() + 1)
