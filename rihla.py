@@ -281,8 +281,11 @@ def serve() -> None:
 
     Example: `RIHLA_PORT=8080 rihla serve`
     """
+    from service.lifeline import PARENT, end_with_parent
     from service.supervisor import run
 
+    if PARENT in os.environ:
+        end_with_parent()
     with _clear_errors():
         raise typer.Exit(run(load_settings()))
 
@@ -448,9 +451,16 @@ def demo(
 
 @contextmanager
 def _serving(settings: Settings, journey: Path) -> Iterator[str]:
-    """A service of its own process on a free port; its address. It ends with the block."""
+    """A service of its own process on a free port; its address. It ends with the block, or with this process."""
+    from service.lifeline import PARENT
+
     port = _free_port(settings.port)
-    environment = os.environ | {"RIHLA_PORT": str(port), "RIHLA_JOURNEY": str(journey), "RIHLA_LOG_LEVEL": "warning"}
+    environment = os.environ | {
+        "RIHLA_PORT": str(port),
+        "RIHLA_JOURNEY": str(journey),
+        "RIHLA_LOG_LEVEL": "warning",
+        PARENT: str(os.getpid()),
+    }
     service = subprocess.Popen([sys.executable, __file__, "serve"], env=environment)  # noqa: S603 - ourselves
     try:
         yield f"http://{settings.host}:{port}"

@@ -285,3 +285,22 @@ def test_a_deep_home_gets_its_socket_under_the_temporary_directory(tmp_path):
     assert len(os.fsencode(deep.socket)) <= MAX_SOCKET_PATH
     assert deep.socket == EmbeddedStore(tmp_path / ("d" * 120)).socket
     assert load_settings(home=tmp_path).home == tmp_path
+
+
+STARTED_FOR_ANOTHER = """
+import os, subprocess, sys
+ours = {"RIHLA_PARENT_PID": str(os.getpid())}
+service = subprocess.Popen([sys.executable, "rihla.py", "serve"], env=os.environ | ours)
+print(service.pid, flush=True)
+service.wait()
+"""
+
+
+def test_a_service_that_was_started_for_another_process_ends_with_it_even_killed(tmp_path):
+    environment = os.environ | {"RIHLA_HOME": str(tmp_path), "RIHLA_PORT": str(free_port())}
+    command = [sys.executable, "-c", STARTED_FOR_ANOTHER]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        service = int(parent.stdout.readline())
+        until(lambda: children_of(service), 60)
+        parent.kill()
+    until(lambda: not Path(f"/proc/{service}").exists(), 30)
