@@ -17,6 +17,7 @@ import numpy as np
 from training.base import Base, Told, read_base, read_told, under_their_heads
 from training.log import EventLog, items_of, read_catalog
 from training.people import heads_of, learnable, refusing, resolved
+from training.spread import is_child
 from training.timeless import by_rank, is_made_up
 from training.touches import Touches, read_touches
 from training.vocabulary import Vocabulary, vocabulary_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
 
     from features.catalog import Item
     from features.state import Schema
@@ -63,8 +65,21 @@ class Data:
         self.read_at = time.time_ns() // 1_000
         self.log = EventLog(path) if (path / "catalog.parquet").is_file() else EventLog.open(path)
         self.until = self._end() if until is None else until
-        self.connection = ibis.duckdb.connect()
+        self._connection = ibis.duckdb.connect()
         self._base: Base | None = None
+
+    @property
+    def connection(self) -> Backend:
+        """The one connection that all of this is read by.
+
+        Raises
+        ------
+        RuntimeError
+            In a forked child, where a query would wait for ever for threads that are not there.
+        """
+        if is_child():
+            raise RuntimeError("a forked child asked the log: what it needs has to be read before the work is spread")
+        return self._connection
 
     @cached_property
     def lines(self) -> ir.Table:

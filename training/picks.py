@@ -154,12 +154,12 @@ def _picks(
     customer_ids = [audience.customer_ids[row] for row in rows]
     as_of = audience.as_of[rows.start : rows.stop]
     states = states_of(data, customer_ids, as_of, engine.journey.schema)
-    heads = under_heads(customer_ids, data.heads)
+    heads, refusing = under_heads(customer_ids, data.heads), data.refusing
     empty = engine.journey.schema.empty()
 
     def slate(i: int) -> Slate:
         now = int(as_of[i])
-        if heads[i] in data.refusing:
+        if heads[i] in refusing:
             return engine.decide(empty, request, now)
         state = states.state(i)
         asked = leaving_out(request, state, touched.before(heads[i], now), engine.items) if touched else request

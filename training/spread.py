@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -52,6 +52,11 @@ def n_cores() -> int:
 def n_threads() -> int:
     """Threads that native code may use: one a core, and one in a child, which has a core to itself."""
     return 1 if _work else n_cores()
+
+
+def is_child() -> bool:
+    """Whether this process was forked to answer a part."""
+    return bool(_work) and parent_process() is not None
 
 
 def _answer(part: range) -> Any:

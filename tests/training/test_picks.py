@@ -17,6 +17,8 @@ from recommender.engine import Engine
 from recommender.slate import SlateRequest
 from training.load import Data
 from training.picks import Audience, as_moment, check_request, everyone, read_audience, write_picks
+from training.pools import MIN_CASES_EACH
+from training.spread import spread
 
 COLUMNS = ["customer_id", "rank", "item_id", "kind", "score", "strategy", "reasons"]
 BARE = SlateRequest(limit=5, apply_rules=False)
@@ -145,6 +147,23 @@ def test_everyone_is_every_customer_with_an_event_that_may_be_used_once_and_sort
     agreed = lines.filter(pc.not_equal(pc.bit_wise_and(lines["consent"], 3), 1))
     known = set(agreed["customer_id"].to_pylist()) - {None}
     assert list(everyone(data).customer_ids) == sorted({data.heads.get(name, name) for name in known})
+
+
+@pytest.mark.timeout(120)
+def test_many_customers_are_shared_by_processes_that_ask_the_log_nothing(tmp_path, engine, shop):
+    data = Data(shop)
+    customer_ids = everyone(data).customer_ids
+    customer_ids = [customer_ids[i % len(customer_ids)] for i in range(2 * MIN_CASES_EACH)]
+    assert write_picks(tmp_path / "picks.parquet", engine, data, audience_of(customer_ids, data.until), BARE)
+
+
+def test_a_query_in_a_forked_child_is_refused_instead_of_waiting_for_ever(data):
+    def work(part):
+        data.connection.list_tables()
+        return part
+
+    with pytest.raises(RuntimeError, match="before the work is spread"):
+        spread(work, 8, least=1)
 
 
 def test_a_linked_visitor_gets_the_slate_of_the_whole_customer(tmp_path, engine, data):
