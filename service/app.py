@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.responses import Response
 
 from service import problems
@@ -20,6 +20,8 @@ from service.routes import customers, erasures, events, health, identities, item
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from fastapi import FastAPI
 
     from features.settings import Settings
     from service.bootstrap import Program
@@ -41,7 +43,7 @@ def app_of(program: Program) -> FastAPI:
         async with running(program):
             yield
 
-    app = FastAPI(
+    app = FastAPIOffline(  # its pages of documentation need no host on the internet
         title="Rihla",
         summary="What fits the place a customer has reached on their journey.",
         version="1",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -164,6 +165,15 @@ def test_a_query_that_cannot_be_asked_is_refused_with_its_pointer(worker, query)
     answer = worker.get(f"/v1/customers/c-1/recommendations?{query}")
     assert answer.status_code == 422
     assert answer.json()["pointer"].startswith(f"/query/{query.partition('=')[0]}")
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_pages_of_documentation_need_no_other_host(worker, page):
+    html = worker.get(page).text
+    own = re.findall(r'(?:src|href)="([^"]+)"', html)
+    assert own
+    assert not [address for address in own if not address.startswith("/")]
+    assert {worker.get(address).status_code for address in own} == {200}
 
 
 def test_the_documentation_names_every_route_with_an_example(worker):
