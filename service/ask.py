@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -14,14 +15,17 @@ from service.keyed import Key, key_of
 from service.models import SlateOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from recommender.slate import SlateRequest
     from service.deadline import Deadline
+    from service.live import Live
     from service.store.keys import CustomerKeys
 
 
 MAX_READ: Final = 256
+AT_ONCE: Final = 8
+"""Lines of a batch under way: few enough to decide that a live request which comes then is not held up for long."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,25 @@ class Batch:
 
     taken: dict[str, list[str]] | None = None
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _next: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     def of(cls, *, is_distinct: bool) -> Batch:
         """A new batch."""
         return cls(defaultdict(list) if is_distinct else None)
+
+    @asynccontextmanager
+    async def room(self, live: Live) -> AsyncIterator[None]:
+        """Be one of a few lines under way, let in one by one after whoever waits for an answer.
+
+        That is waited for before the customer's turn, which somebody live may want as well.
+        """
+        async with self._room:
+            if live.n:
+                async with self._next:
+                    await live.let_pass()
+            yield
 
     def without_taken(self, request: SlateRequest, customer_id: str) -> SlateRequest:
         """A request less what the customer's other slates show."""

@@ -101,14 +101,20 @@ class Recommend:
         DecisionKeyConflict
         """
         ask = Ask.of(customer_id, self._customers.keys_of(customer_id), options, deadline, batch)
+        if batch is None:
+            return await self._offered(ask)
+        async with batch.room(self.live):
+            return await self._offered(ask)
+
+    async def _offered(self, ask: Ask) -> Offered:
         # Too late for a turn is too late for the store: the ladder has an answer.
-        async with self._reserving.turns.of(customer_id, deadline):
+        async with self._reserving.turns.of(ask.customer_id, ask.deadline):
             offered = await self._attempt(ask)
             for attempt in range(1, TRIES):
                 if isinstance(offered, Offered):
                     return offered
                 RESERVATIONS.labels("again").inc()
-                longest_s = min(BACK_OFF_S * 2**attempt, max(0.0, deadline.remaining_s))
+                longest_s = min(BACK_OFF_S * 2**attempt, max(0.0, ask.deadline.remaining_s))
                 await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311 - jitter, not a secret
                 offered = await self._attempt(ask)
             if isinstance(offered, Offered):
@@ -168,7 +174,7 @@ class Recommend:
             async with self.live.turn():
                 return self._deciding.slate(ask.customer_id, ask.request, given, ask.options.explain)
         async with ask.batch.one_at_a_time:
-            await self.live.let_pass()
+            await asyncio.sleep(0)
             request = ask.batch.without_taken(ask.request, head_of(ask, given))
             decided = self._deciding.slate(ask.customer_id, request, given, ask.options.explain)
             ask.batch.take(head_of(ask, given), ids_of(decided))

@@ -182,7 +182,7 @@ class Sender:
         taken_up = time.perf_counter() - begun
         async with self._room:
             try:
-                connection = self._free.pop() if self._free else await self._connect()
+                connection = await self._connection()
                 requests = self._stream.requests
                 status, level = await connection.ask(requests[number % len(requests)])
             except OSError:
@@ -193,9 +193,14 @@ class Sender:
         latency = time.perf_counter() - begun - due
         self.answers[number] = Answer(due, taken_up, latency, status, level, number)
 
+    async def _connection(self) -> Connection:
+        """One that is still open: the service closes what is idle for long."""
+        while self._free:
+            if (connection := self._free.pop()).is_open:
+                return connection
+        return await self._connect()
+
     async def _connect(self) -> Connection:
-        while self._free and not self._free[-1].is_open:
-            self._free.pop()
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(Connection, "127.0.0.1", self._port)
         return connection

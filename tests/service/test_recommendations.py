@@ -199,6 +199,20 @@ def test_a_batch_lets_live_requests_pass_but_not_for_ever():
     assert alone < LONGEST_WAIT_S <= beside
 
 
+def test_a_batch_that_lets_live_requests_pass_does_not_keep_its_customers_to_itself(with_service):
+    async def body(caller):
+        ids = [f"c-{n}" for n in range(8)]
+        ask = {"subjects": [{"customer_id": customer_id} for customer_id in ids]}
+        with caller.program.recommend.live:  # somebody is always waiting, so each line is let in after 50 ms
+            batch = asyncio.create_task(caller.http.post("/v1/recommendations:batch", json=ask))
+            await asyncio.sleep(LONGEST_WAIT_S / 2)
+            await caller.slate(ids[-1])
+            is_first = not batch.done()
+        return is_first, (await batch).status_code
+
+    assert with_service(body) == (True, 200)
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
