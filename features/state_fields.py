@@ -144,7 +144,7 @@ ITEM_SUMS: Final = (
     ("buys", "buy", "line"),
 )
 
-SEEN_KEEP: Final = 200
+SEEN_KEEP: Final = 400
 """How many of the last interactions with items are known one by one."""
 
 FIELDS: Final[tuple[Field, ...]] = (

@@ -27,7 +27,9 @@ MAX_ITEMS: Final = 8_000
 MORE_BY_CUSTOMERS: Final = 4
 """By so much more items may be when customers are few: each costs a row of all, not a row and a column inverted."""
 MIN_CUSTOMERS: Final = 2
-N_EDGES: Final = 200
+N_EDGES: Final = 6_000_000
+LEAST_EDGES: Final = 200
+MOST_EDGES: Final = 1_000
 BLOCK: Final = 1024
 
 
@@ -76,8 +78,14 @@ def fit_ease(
     if len(known) < MIN_CUSTOMERS or not n_shared:
         return {}
     chosen = matrix[:, known]
-    weights = by_customers(chosen, params) if n_shared < len(known) else strongest(regression(chosen, params), N_EDGES)
+    dense = n_shared >= len(known)
+    weights = strongest(regression(chosen, params), edges_of(len(known))) if dense else by_customers(chosen, params)
     return liked_of("ease", placed(weights, known, n_items), history)
+
+
+def edges_of(n_items: int) -> int:
+    """How many weights an item keeps."""
+    return min(max(N_EDGES // n_items, LEAST_EDGES), MOST_EDGES)
 
 
 def regression(matrix: sparse.csr_matrix, params: EaseParams) -> FloatMatrix:
@@ -112,7 +120,7 @@ def by_customers(matrix: sparse.csr_matrix, params: EaseParams) -> sparse.csr_ma
     for a in starts:
         block = (items @ np.ascontiguousarray((items[a : a + BLOCK] @ inverse).T)).T / pivot
         block[np.arange(len(block)), np.arange(a, a + len(block))] = 0
-        blocks.append(strongest(np.ascontiguousarray(block, np.float32), N_EDGES))
+        blocks.append(strongest(np.ascontiguousarray(block, np.float32), edges_of(len(pivot))))
     return sparse.vstack(blocks, format="csr")
 
 
