@@ -66,9 +66,11 @@ VERBS = {
 @pytest.mark.parametrize("verb", VERBS)
 def test_row_6_a_broken_reply_is_no_value_and_no_write_is_done_twice(proxy, served, redis_server, size, record, verb):
     n = 300 if size.is_full else 60
+    own = [f"{verb}-{k}" for k in range(50)]  # whose caps no other row has used up
     with unharmed(served), served.client() as http:
+        assert http.post("/v1/events", json=[event(f"know-{each}", each) for each in own]).status_code == 202
         VERBS[verb](proxy)
-        answers = [slate_of(http, f"c-{k % 50}") for k in range(n)]
+        answers = [slate_of(http, own[k % 50]) for k in range(n)]
         written = [http.post("/v1/events", json=event(f"{verb}-{k}", f"w6-{k}")).status_code for k in range(10)]
         proxy.heal()
         until(lambda: level_of(http, "c-1") == 0, 10)
@@ -150,12 +152,12 @@ def test_row_26_a_real_server_that_is_a_replica_or_crowded(home, redis_server, r
         async with calling(load_settings(home=home, redis_url=redis_server.url)) as caller:
             with redis_server.client() as client:
                 client.execute_command("REPLICAOF", "127.0.0.1", "1")
-                slate = await caller.slate("c-1")
+                slate = await caller.slate("c-replica")
                 refused = await caller.http.post("/v1/events", json=event("e-replica"))
                 client.execute_command("REPLICAOF", "NO", "ONE")
                 client.config_set("maxclients", "1")
                 async with calling(load_settings(home=home, redis_url=redis_server.url)) as late:
-                    crowded = await late.slate("c-2")
+                    crowded = await late.slate("c-crowded")
                 client.config_set("maxclients", "1000")
         return slate, refused, crowded
 
