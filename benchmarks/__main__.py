@@ -103,7 +103,7 @@ def online(
         rest = found.full_cpu_us - sum(step.us for step in (*parts, *around))
         around += [Step("server, routing and the rest of the worker's time", max(0.0, rest))] if parts else []
         if "latency" in chosen:
-            rows.append(slates.latency_row(shop, served, found.full_rate / 2, size.latency_s))
+            rows += slates.latency_rows(shop, served, found.full_rate / 2, size.latency_s)
     rows += slates.start_rows(served) if "start" in chosen else []
     rows += [slates.events_row(shop, served, size.seconds * 2)] if "events" in chosen else []
     return rows, around

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import urllib.request
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -25,6 +29,9 @@ from service.store.functions import load_functions
 from service.store.recently import Recently
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.arithmetic import OpenLoop
     from benchmarks.shop import Shop
     from service.bootstrap import Program
 
@@ -33,6 +40,7 @@ N_REQUESTS = 60_000
 N_KEYED = 200
 """Few, so that nearly all of their slates are repeats."""
 BATCH = 100
+MOST_SUBJECTS = 1_000
 
 
 class Measured(NamedTuple):
@@ -116,11 +124,18 @@ def throughput_rows(found: Throughput, us_of_steps: str) -> list[Row]:
     ]
 
 
-def latency_row(shop: Shop, served: Served, rate: float, seconds: float) -> Row:
-    """p99 at a constant rate, from the moment each request was due."""
+def latency_rows(shop: Shop, served: Served, rate: float, seconds: float) -> list[Row]:
+    """p99 at a constant rate, from the moment each request was due: alone, then beside batches."""
     job = Job(served.port, slate_requests(shop), seconds, rate=rate)
-    found = generate(job).open
-    assert found is not None
+    alone = generate(job).open
+    with batches_of_slates(shop, served) as n_lines:
+        beside = generate(job).open
+    assert alone is not None
+    assert beside is not None
+    return [_alone_row(alone, rate, seconds), _beside_row(alone, beside, rate, sum(n_lines) / seconds)]
+
+
+def _alone_row(found: OpenLoop, rate: float, seconds: float) -> Row:
     name, budget = "p99, open loop", "≤ 50 ms, never over 150 ms"
     share = f"{rate:.0f} a second for {seconds:.0f} s, half of what one worker can; p50 {found.p50_s * 1000:.1f} ms"
     if found.is_void:
@@ -130,6 +145,41 @@ def latency_row(shop: Shop, served: Served, rate: float, seconds: float) -> Row:
     met = found.p99_s <= 0.05 and found.max_s <= 0.15 and not found.n_failed
     note = f"{share}; {found.n_failed} failed, generator late {found.late_share:.2%}"
     return Row(name, budget, measured, met, note if met else f"{note}; requests queue behind slates that are decided")
+
+
+def _beside_row(alone: OpenLoop, beside: OpenLoop, rate: float, lines_a_second: float) -> Row:
+    name, budget = "p99 beside batches of 1,000", "≤ 2 times that of live slates alone"
+    if alone.is_void or beside.is_void:
+        return Row(name, budget, "void", None, "the generator was late: try again on a quieter machine")
+    times = beside.p99_s / alone.p99_s
+    note = f"{rate:.0f} live ones a second beside {lines_a_second:.0f} lines a second, one batch after the other"
+    note += f"; {1000 * alone.p99_s:.1f} ms alone; {beside.n_failed} failed"
+    return Row(name, budget, f"{times:.1f} times, {1000 * beside.p99_s:.1f} ms", times <= 2, note)
+
+
+@contextmanager
+def batches_of_slates(shop: Shop, served: Served) -> Iterator[list[int]]:
+    """Ask for batches of up to a thousand customers one after the other; how many lines each brought so far."""
+    body = msgspec.json.encode({"subjects": [{"customer_id": each} for each in shop.customer_ids[:MOST_SUBJECTS]]})
+    n_lines: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            with closing(HTTPConnection("127.0.0.1", served.port, timeout=60)) as connection:
+                connection.request("POST", "/v1/recommendations:batch", body, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                n_lines.append(0)
+                while answer.status == HTTPStatus.OK and not over.is_set() and answer.readline():
+                    n_lines[-1] += 1
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield n_lines
+    finally:
+        over.set()
+        asking.join()
 
 
 def events_row(shop: Shop, served: Served, seconds: float) -> Row:

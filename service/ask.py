@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 MAX_READ: Final = 256
-AT_ONCE: Final = 8
+AT_ONCE: Final = 4
 """Lines of a batch under way: few enough to decide that a live request which comes then is not held up for long."""
 
 
