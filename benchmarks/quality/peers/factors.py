@@ -8,6 +8,7 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
 from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
 
 from benchmarks.quality.events import past_matrix, query_matrix
 from benchmarks.quality.peers.base import NEVER, Peer, some_of
@@ -45,11 +46,13 @@ def fit_als(past: Past, setting: Als) -> Model:
         random_state=0,
         num_threads=N_THREADS,
     )
-    model.fit(sparse.csr_matrix(matrix), show_progress=False)
+    with threadpool_limits(1, "blas"):  # it has threads of its own, which BLAS would get in the way of
+        model.fit(sparse.csr_matrix(matrix), show_progress=False)
 
     def score(queries: Queries) -> Scores:
         asked = sparse.csr_matrix(query_matrix(queries, setting.half_life, **kind))
-        factors = model.recalculate_user(np.arange(len(queries)), asked)
+        with threadpool_limits(1, "blas"):
+            factors = model.recalculate_user(np.arange(len(queries)), asked)
         return np.asarray(factors @ model.item_factors.T, np.float32)
 
     return score
