@@ -55,7 +55,9 @@ def _extend(limit: asyncio.Timeout, patience_s: float) -> None:
     """Wait anew; the client swallows the cancellation of a time-out that comes together with its own result."""
     if limit.expired():
         raise TimeoutError
-    limit.reschedule(asyncio.get_running_loop().time() + patience_s)
+    ends_at = asyncio.get_running_loop().time() + patience_s
+    if ends_at != limit.when():  # answers that come together come at one time of the loop
+        limit.reschedule(ends_at)
 
 
 async def _answer(connection: AbstractConnection) -> Any:
