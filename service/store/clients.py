@@ -48,8 +48,8 @@ READS: Final = Patience(connect_s=0.05, answer_s=0.05, pool_s=0.05, max_connecti
 """A slate is worth more now than complete: one retry, on a connection that was lost, never on a time-out."""
 WRITES: Final = Patience(connect_s=0.05, answer_s=0.1, pool_s=0.05, max_connections=64, retries=0)
 """Never repeated by the client: a write that timed out may have happened. Callers retry by ``event_id``."""
-BACKGROUND: Final = Patience(connect_s=1, answer_s=10, pool_s=1, max_connections=4, retries=0)
-"""The drainer, the sweeper and the control stream: nobody waits for them."""
+BACKGROUND: Final = Patience(connect_s=1, answer_s=10, pool_s=1, max_connections=6, retries=0)
+"""The drainer, the sweeper and the control stream: nobody waits for them. Two connections are the shipments' own."""
 
 
 def redis_client(url: str, patience: Patience) -> Redis:
