@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -38,6 +39,8 @@ MAX_COUNT: Final = 255
 HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
 MAX_SEEN: Final = 0xFFFF
+MAX_SLATES: Final = 256
+"""Whose shows are made once."""
 _SLATE_ID: Final = re.compile(r"0[0-9a-f]{31}")
 _WRAP: Final = 1 << 64
 
@@ -97,11 +100,11 @@ class Exposure:
 
     def with_slate(self, slate_id: str, items: Sequence[tuple[int, str]], ttl_s: int, channel: str) -> Exposure:
         """The memory with a slate reserved; ``items`` are item keys and kinds."""
-        hi, lo = halves(slate_id)
-        place = CHANNELS.index(channel)
-        rows = sorted((hi, lo, key, ttl_s, place, KINDS.index(kind) + 1, 0, 0) for key, kind in items)
-        slate = np.array(rows, np.int64).reshape(-1, 8)
-        if len(self.shows) and self.shows[-1, HI] >= hi:
+        slate = _shows_of(tuple(items), ttl_s, CHANNELS.index(channel)).copy()
+        slate[:, HI], slate[:, LO] = halves(slate_id)
+        if not len(self.shows):
+            return Exposure(slate, self.folded)
+        if len(slate) and self.shows[-1, HI] >= slate[0, HI]:
             return self.merged(Exposure(slate))
         return Exposure(np.concatenate([self.shows, slate]), self.folded)
 
@@ -146,8 +149,11 @@ class Exposure:
         What is older than 30 days goes. Of more than ``MAX_SHOWS`` rows the reservations that nobody saw go first,
         which count for nothing, then the oldest become counts by the hour.
         """
-        shows = self.shows[self.shown_at > now - KEEP_MS]
-        folded = self.folded[self.folded[:, F_HOUR] * HOUR_MS > now - KEEP_MS]
+        shows, folded, oldest = self.shows, self.folded, now - KEEP_MS
+        if len(shows) and shows[0, HI] >> 16 <= oldest:
+            shows = shows[self.shown_at > oldest]
+        if len(folded):
+            folded = folded[folded[:, F_HOUR] * HOUR_MS > oldest]
         if len(shows) > MAX_SHOWS:
             shows = shows[Exposure(shows).counting(now)]
         if (n := len(shows) - MAX_SHOWS) > 0:
@@ -175,6 +181,13 @@ def halves(slate_id: str) -> tuple[int, int]:
 def slate_id_of(hi: int, lo: int) -> str:
     """Inverse of :func:`halves`."""
     return f"{hi:016x}{lo % _WRAP:016x}"
+
+
+@lru_cache(MAX_SLATES)
+def _shows_of(items: tuple[tuple[int, str], ...], ttl_s: int, place: int) -> LongMatrix:
+    """Shows of a slate, less its id: many customers get the same one."""
+    rows = sorted((0, 0, key, ttl_s, place, KINDS.index(kind) + 1, 0, 0) for key, kind in items)
+    return np.array(rows, np.int64).reshape(-1, 8)
 
 
 def _merged(a: LongMatrix, b: LongMatrix, n_keys: int) -> LongMatrix:

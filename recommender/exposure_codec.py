@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from recommender.exposure import NOTHING_SHOWN, Exposure
 from recommender.kernels_exposure import ITEM_BYTES, SLATE_BYTES, packed_shows, unpacked_shows
+
+if TYPE_CHECKING:
+    from recommender.exposure import LongMatrix
 
 VERSION: Final = 1
 _HEAD: Final = struct.Struct("<BIHHH")
@@ -25,12 +28,17 @@ def pack_exposure(memory: Exposure) -> bytes:
     if memory.is_empty:
         return b""
     slates, items = packed_shows(np.ascontiguousarray(memory.shows))
-    counts = np.empty(len(memory.folded), _COUNT)
-    for column, name in enumerate(_COUNT.names or ()):
-        counts[name] = memory.folded[:, column]
-    body = slates.tobytes() + items.tobytes() + counts.tobytes()
+    counts = _packed_counts(memory.folded) if len(memory.folded) else b""
+    body = slates.tobytes() + items.tobytes() + counts
     n_slates, n_items = len(slates) // SLATE_BYTES, len(items) // ITEM_BYTES
-    return _HEAD.pack(VERSION, zlib.crc32(body), n_slates, n_items, len(counts)) + body
+    return _HEAD.pack(VERSION, zlib.crc32(body), n_slates, n_items, len(memory.folded)) + body
+
+
+def _packed_counts(folded: LongMatrix) -> bytes:
+    counts = np.empty(len(folded), _COUNT)
+    for column, name in enumerate(_COUNT.names or ()):
+        counts[name] = folded[:, column]
+    return counts.tobytes()
 
 
 def unpack_exposure(raw: bytes | None) -> Exposure:

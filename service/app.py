@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.responses import Response
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from service.clock import Clock
 
 MAX_BODY: Final = 64 << 10
+NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""Spans would carry paths, and with them ids of customers; and each request looked whether somebody wants them."""
 
 
 def create_app(settings: Settings, *, clock: Clock = wall_clock) -> FastAPI:
@@ -48,6 +51,7 @@ def app_of(program: Program) -> FastAPI:
         summary="What fits the place a customer has reached on their journey.",
         version="1",
         lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
         default_response_class=Response,
         redirect_slashes=False,
     )

@@ -43,6 +43,7 @@ from service.store.items import ItemStore
 from service.store.recently import Recently
 from service.store.reservations import Reservations
 from service.store.stage_changes import StageChanges
+from service.tallies import keep_writing
 from service.tasks import end
 from service.tell import Tell
 
@@ -177,6 +178,7 @@ async def running(program: Program) -> AsyncIterator[None]:
         await load_functions(program.clients.background)
         await load_catalog(program.items, program.serving)
     followers = [
+        asyncio.create_task(keep_writing()),
         asyncio.create_task(program.lag.watch()),
         asyncio.create_task(program.serving.watch()),
         asyncio.create_task(program.epoch.watch()),

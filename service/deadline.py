@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +15,11 @@ from service.metrics import STEP_SECONDS, child
 from service.problems import Flaw, InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from starlette.requests import Request
     from starlette.types import Scope
 
 HEADER: Final = "x-deadline-ms"
+_NAME: Final = HEADER.encode()
 LEAST_MS: Final = 10
 MOST_MS: Final = 1_000
 DEFAULT_MS: Final = 150
@@ -81,10 +79,10 @@ def deadline_of(request: Request) -> Deadline:
         The header is no whole number.
     """
     since = request.scope.get(ARRIVED)
-    given = request.headers.get(HEADER)
+    given = next((value for name, value in request.scope["headers"] if name == _NAME), None)
     if given is None:
         return Deadline.after_ms(DEFAULT_MS, since=since)
-    if not (given.isascii() and given.isdigit() and len(given) <= 9):
+    if not (given.isdigit() and len(given) <= 9):
         raise InvalidRequest((Flaw(f"/headers/{HEADER}", "int_parsing", "expected whole milliseconds"),))
     return Deadline.after_ms(int(given), since=since)
 
@@ -114,19 +112,14 @@ class Floors:
 
     def fits(self, deadline: Deadline, *steps: Step) -> bool:
         """Whether the first of some steps may start, so that all of them end in time."""
-        if deadline.remaining_s >= sum(self._floor_s[step] for step in steps):
+        if deadline.remaining_s >= sum(map(self._floor_s.__getitem__, steps)):
             return True
         self._move(steps[0], 1 - self.RATE * (1 - self.SHARE))
         return False
 
-    @contextmanager
-    def timed(self, step: Step) -> Iterator[None]:
+    def timed(self, step: Step) -> Timed:
         """Measure one step."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.saw(step, time.perf_counter() - started)
+        return Timed(self, step)
 
     def saw(self, step: Step, took_s: float) -> None:
         """Take in how long a step took."""
@@ -136,3 +129,18 @@ class Floors:
 
     def _move(self, step: Step, factor: float) -> None:
         self._floor_s[step] = min(max(self._floor_s[step] * factor, self.LEAST_S), self.MOST_S)
+
+
+class Timed:
+    """One step of one slate, measured within ``with``."""
+
+    __slots__ = ("_floors", "_started", "_step")
+
+    def __init__(self, floors: Floors, step: Step) -> None:
+        self._floors, self._step = floors, step
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._floors.saw(self._step, time.perf_counter() - self._started)

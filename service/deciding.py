@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
@@ -17,9 +18,11 @@ from service.ladder import Degraded, Level, Reason
 from service.popular_slates import PopularSlates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from recommender.allowance import Allowance
     from recommender.caps import Caps
-    from recommender.slate import Slate
+    from recommender.slate import Slate, SlateItem
     from service.clock import Clock
     from service.deadline import Floors
     from service.grounds import Given
@@ -34,6 +37,8 @@ WITHHELD: Final = "withheld"
 """The strategy of a slate that may not be offered in its channel."""
 
 log = structlog.get_logger()
+_slot_of: Final[Callable[[SlateItem], Any]] = attrgetter(*Slot._fields)
+"""What a decision record says of an item: a slot less its names, which are not written."""
 
 
 class Decided(NamedTuple):
@@ -109,7 +114,7 @@ class Deciding:
                 level=int(made.degraded.level),
                 reason=made.degraded.reason,
                 strategy=made.slate.strategy,
-                slots=tuple(Slot(item.item_key, item.score, item.source, item.propensity) for item in made.slate.items),
+                slots=tuple(map(_slot_of, made.slate.items)),
                 personalised=made.consented.personalised,
             )
         )

@@ -130,7 +130,7 @@ class Gate:
         room = self._rooms[traffic]
         if traffic is Traffic.LIVE and self._n[traffic] < ALWAYS:
             return True
-        if self._n[traffic] >= room.at_once or self._n[Traffic.LIVE] * self._live.pace_s > room.backlog_s:
+        if self._n[traffic] >= room.at_once or self._n[Traffic.LIVE] * self._live.turn.pace_s > room.backlog_s:
             return False
         return self._lag.since(time.monotonic() - LAG_MEMORY_S) <= room.lag_s
 

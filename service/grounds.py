@@ -8,12 +8,13 @@ from features.consent import NOTHING_SAID, PURPOSE_OF_CHANNEL, may_be_sent
 from features.errors import StoreError
 from recommender.exposure import NOTHING_SHOWN
 from service.answers import Consented
-from service.deadline import NEVER, Step
+from service.deadline import Step
 from service.ladder import Degraded, Footing, Level, Reason
 
 if TYPE_CHECKING:
     from recommender.exposure import Exposure
-    from service.deadline import Deadline, Floors
+    from service.ask import Ask
+    from service.deadline import Floors
     from service.epoch import Epoch
     from service.models import SlateOptions
     from service.serving import Serving
@@ -48,24 +49,25 @@ class Grounds:
     def __init__(self, serving: Serving, customers: Customers, floors: Floors, epoch: Epoch) -> None:
         self._serving, self._customers, self._floors, self._epoch = serving, customers, floors, epoch
 
-    async def of(self, customer_id: str, options: SlateOptions, deadline: Deadline = NEVER) -> Given:
+    async def of(self, ask: Ask) -> Given:
         """What one answer may stand on; with too little time left for it the store is not asked."""
         if self._epoch.flaw is not None:
-            return self._beside_a_lost_store(options, self._epoch.flaw)
-        if not self._floors.fits(deadline, Step.READ, Step.DECIDE):
-            return self._below(customer_id, options, Reason.DEADLINE)
-        return await self._read(customer_id, options, deadline)
+            return self._beside_a_lost_store(ask.options, self._epoch.flaw)
+        if not self._floors.fits(ask.deadline, Step.READ, Step.DECIDE):
+            return self._below(ask.customer_id, ask.options, Reason.DEADLINE)
+        return await self._read(ask)
 
-    async def _read(self, customer_id: str, options: SlateOptions, deadline: Deadline) -> Given:
+    async def _read(self, ask: Ask) -> Given:
+        options = ask.options
         try:
             with self._floors.timed(Step.READ):
-                async with deadline.within(reserve_s=self._floors[Step.DECIDE]):
-                    known = await self._customers.read(customer_id)
+                async with ask.deadline.within(reserve_s=self._floors[Step.DECIDE]):
+                    known = await self._customers.read_at(ask.where, ask.customer_id)
         except StoreError as error:
-            return self._below(customer_id, options, error.reason)
+            return self._below(ask.customer_id, options, error.reason)
         except TimeoutError:
-            return self._below(customer_id, options, Reason.DEADLINE)
-        if not self._floors.fits(deadline, Step.DECIDE):
+            return self._below(ask.customer_id, options, Reason.DEADLINE)
+        if not self._floors.fits(ask.deadline, Step.DECIDE):
             return self.without_profile(options, Consented(False, known.may_be_sent(options.channel)), Reason.DEADLINE)
         consented = Consented(known.is_personalised, known.may_be_sent(options.channel))
         state = known.state if consented.personalised else self._customers.empty

@@ -14,7 +14,7 @@ from recommender.items import KINDS
 from recommender.slate import REASON_TEXTS, Reason, Slate, SlateItem
 from service.deciding import Seeded
 from service.problems import DecisionKeyConflict
-from service.store.kept import KEEP_S, Kept, KeptSlot, digest_of_ask, digest_of_key, pack_kept
+from service.store.kept import KEEP_S, Kept, KeptSlot, digest_of_ask, digest_of_key, pack_kept, pack_slots
 
 if TYPE_CHECKING:
     from recommender.slate import SlateRequest
@@ -77,13 +77,13 @@ def overtaken_by(kept: Kept | None, given: Given, now: int) -> str | None:
     if kept.decided_at <= erased_at:
         return ERASED
     is_withdrawn = kept.is_personalised and not given.consented.personalised
-    return WITHDRAWN if is_withdrawn or (kept.slots and not given.consented.channel) else None
+    return WITHDRAWN if is_withdrawn or (kept.packed and not given.consented.channel) else None
 
 
 def kept_of(decided: Decided, key: Key, serving: Serving) -> bytes:
     """A slate as it is kept."""
     made, current = decided.made, serving.current
-    slots = tuple(KeptSlot(each.item_key, each.score, each.propensity, each.source) for each in made.slate.items)
+    slots = (KeptSlot(each.item_key, each.score, each.propensity, each.source) for each in made.slate.items)
     return pack_kept(
         Kept(
             slate_id=made.slate_id,
@@ -94,7 +94,7 @@ def kept_of(decided: Decided, key: Key, serving: Serving) -> bytes:
             strategy=made.slate.strategy,
             version=current.version if current else serving.engine.model.version,
             is_personalised=made.consented.personalised,
-            slots=slots,
+            packed=pack_slots(slots),
         )
     )
 
@@ -106,14 +106,15 @@ def repeated(kept: Kept, serving: Serving) -> Repeated:
     """
     items: list[SlateItem] = []
     missing: list[Missing] = []
-    rows = serving.rows_of_keys([slot.item_key for slot in kept.slots])
-    for rank, (slot, row) in enumerate(zip(kept.slots, rows, strict=True), 1):
+    slots = kept.slots
+    rows = serving.rows_of_keys([slot.item_key for slot in slots])
+    for rank, (slot, row) in enumerate(zip(slots, rows, strict=True), 1):
         found = _slot(rank, slot, row, serving)
         if isinstance(found, Missing):
             missing.append(found)
         else:
             items.append(found)
-    slate = Slate(tuple(items), (), kept.standing, kept.strategy, len(kept.slots))
+    slate = Slate(tuple(items), (), kept.standing, kept.strategy, len(slots))
     return Repeated(slate, tuple(missing))
 
 

@@ -7,17 +7,47 @@ would keep everybody else out, refusals included; so each takes its turn, and th
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from typing import Final
 
 LONGEST_WAIT_S: Final = 0.05
 LOOK_EVERY_S: Final = 0.001
 FIRST_PACE_S: Final = 0.002
 MOST_PACE_S: Final = 0.01
 SMOOTHING: Final = 0.05
+
+
+class Turn:
+    """Held by the live request that decides, while no other does.
+
+    Attributes
+    ----------
+    pace_s : float
+        Seconds from one decision to the next while some wait for their turn: how long a slow store keeps them
+        says nothing about it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._n_waiting = 0
+        self.pace_s, self._passed_at = FIRST_PACE_S, 0.0
+
+    async def __aenter__(self) -> None:
+        self._n_waiting += 1
+        try:
+            await self._lock.acquire()
+        finally:
+            self._n_waiting -= 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._note_pace(asyncio.get_running_loop().time())
+        self._lock.release()
+
+    def _note_pace(self, now: float) -> None:
+        """From one turn to the next, where somebody waited for it."""
+        if self._passed_at:
+            took_s = min(now - self._passed_at, MOST_PACE_S)
+            self.pace_s += SMOOTHING * (took_s - self.pace_s)
+        self._passed_at = now if self._n_waiting else 0.0
 
 
 class Live:
@@ -27,16 +57,13 @@ class Live:
     ----------
     n : int
         How many there are.
-    pace_s : float
-        Seconds from one decision to the next while some wait for their turn: how long a slow store keeps them
-        says nothing about it.
+    turn : Turn
+        To decide.
     """
 
     def __init__(self) -> None:
         self.n = 0
-        self._turn = asyncio.Lock()
-        self._n_waiting = 0
-        self.pace_s, self._passed_at = FIRST_PACE_S, 0.0
+        self.turn = Turn()
 
     def __enter__(self) -> None:
         self.n += 1
@@ -44,30 +71,9 @@ class Live:
     def __exit__(self, *_: object) -> None:
         self.n -= 1
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Decide while no other live request does."""
-        self._n_waiting += 1
-        try:
-            await self._turn.acquire()
-        finally:
-            self._n_waiting -= 1
-        try:
-            yield
-        finally:
-            self._note_pace(asyncio.get_running_loop().time())
-            self._turn.release()
-
     async def let_pass(self) -> None:
         """Wait until no live request is under way, for 50 ms at most, so that bulk work goes on under any load."""
         await asyncio.sleep(0)
         deadline = asyncio.get_running_loop().time() + LONGEST_WAIT_S
         while self.n and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - cheap for the live ones
             await asyncio.sleep(LOOK_EVERY_S)
-
-    def _note_pace(self, now: float) -> None:
-        """From one turn to the next, where somebody waited for it."""
-        if self._passed_at:
-            took_s = min(now - self._passed_at, MOST_PACE_S)
-            self.pace_s += SMOOTHING * (took_s - self.pace_s)
-        self._passed_at = now if self._n_waiting else 0.0

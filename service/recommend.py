@@ -158,9 +158,9 @@ class Recommend:
     async def _read(self, ask: Ask) -> tuple[Given, bytes | None]:
         """What a slate stands on and what is kept under its key, in one round trip where nobody is linked."""
         if ask.key is None:
-            return await self._grounds.of(ask.customer_id, ask.options, ask.deadline), None
+            return await self._grounds.of(ask), None
         asked = self._reserving.ask_kept(ask.where, ask.key)
-        given = await self._grounds.of(ask.customer_id, ask.options, ask.deadline)
+        given = await self._grounds.of(ask)
         found = await self._reserving.kept(asked, ask.deadline)
         if given.known is not None and given.known.head is not given.known.asked:
             asked = self._reserving.ask_kept(given.known.head.keys, ask.key)
@@ -171,7 +171,7 @@ class Recommend:
 
     async def _decided(self, ask: Ask, given: Given) -> Decided:
         if ask.batch is None:
-            async with self.live.turn():
+            async with self.live.turn:
                 return self._deciding.slate(ask.customer_id, ask.request, given, ask.options.explain)
         async with ask.batch.one_at_a_time:
             await asyncio.sleep(0)

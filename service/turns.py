@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from service.deadline import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from service.deadline import Deadline
 
 TRIES: Final = 8
@@ -26,6 +23,38 @@ async def _in_time(lock: asyncio.Lock, deadline: Deadline) -> bool:
         return False
 
 
+class CustomerTurn:
+    """One request's turn with a customer: held, or gone on without, within ``async with``."""
+
+    __slots__ = ("_customer_id", "_deadline", "_is_held", "_lock", "_locks")
+
+    def __init__(self, locks: dict[str, tuple[asyncio.Lock, int]], customer_id: str, deadline: Deadline) -> None:
+        self._locks, self._customer_id, self._deadline = locks, customer_id, deadline
+        self._is_held = False
+
+    async def __aenter__(self) -> None:
+        lock, n = self._locks.get(self._customer_id, (None, 0))
+        self._lock = lock = lock or asyncio.Lock()
+        self._locks[self._customer_id] = (lock, n + 1)
+        try:
+            self._is_held = await (_in_time(lock, self._deadline) if lock.locked() else lock.acquire())
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._is_held:
+            self._lock.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        lock, n = self._locks[self._customer_id]
+        if n == 1:
+            del self._locks[self._customer_id]
+        else:
+            self._locks[self._customer_id] = (lock, n - 1)
+
+
 class Turns:
     """Locks by customer id, each kept only while somebody holds it or waits for it."""
 
@@ -37,24 +66,6 @@ class Turns:
         """For how many customers somebody holds a turn or waits for it."""
         return len(self._locks)
 
-    @asynccontextmanager
-    async def of(self, customer_id: str, deadline: Deadline = NEVER) -> AsyncIterator[None]:
+    def of(self, customer_id: str, deadline: Deadline = NEVER) -> CustomerTurn:
         """Wait for the customer's turn and hold it; go on without it where the deadline passes first."""
-        lock, n = self._locks.get(customer_id, (None, 0))
-        lock = lock or asyncio.Lock()
-        self._locks[customer_id] = (lock, n + 1)
-        is_held = False
-        try:
-            is_held = await (_in_time(lock, deadline) if lock.locked() else lock.acquire())
-            yield
-        finally:
-            if is_held:
-                lock.release()
-            self._leave(customer_id)
-
-    def _leave(self, customer_id: str) -> None:
-        lock, n = self._locks[customer_id]
-        if n == 1:
-            del self._locks[customer_id]
-        else:
-            self._locks[customer_id] = (lock, n - 1)
+        return CustomerTurn(self._locks, customer_id, deadline)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 
 from fastapi import APIRouter, Request, Response
@@ -19,12 +19,20 @@ from service.recommend_batch import recommend_batch
 
 MAX_BATCH_BODY = 1 << 20
 JSON = "application/json"
+CONTENT_TYPE = (b"content-type", JSON.encode())
 NDJSON = "application/x-ndjson"
 PATH = "/v1/customers/{customer_id}/recommendations"
 MAX_READ = 512
 MAX_QUERY = 256
 """Bytes of a query string that is worth remembering."""
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Slated(Response):
+    """A slate in JSON, of whose headers nothing but the length is made anew."""
+
+    def init_headers(self, _: Mapping[str, str] | None = None) -> None:
+        self.raw_headers = [(b"content-length", b"%d" % len(self.body)), CONTENT_TYPE]
 
 
 def slate_of(program: Program) -> Endpoint:
@@ -34,7 +42,7 @@ def slate_of(program: Program) -> Endpoint:
         """The slate of one customer."""
         options = options_of(request)
         answer = await program.recommend(id_of(request, "customer_id"), options, deadline_of(request))
-        return Response(encode(answer), media_type=JSON)
+        return Slated(encode(answer))
 
     return recommend_for_customer
 
@@ -70,7 +78,7 @@ def router(program: Program) -> APIRouter:
     async def recommend(request: Request) -> Response:
         """The slate of one subject, with context, candidates and a filter."""
         ask = await body_as(request, SlateAsk)
-        return Response(encode(await program.recommend(ask.subject.id, ask, deadline_of(request))), media_type=JSON)
+        return Slated(encode(await program.recommend(ask.subject.id, ask, deadline_of(request))))
 
     @routes.post(
         "/recommendations:batch",
@@ -92,6 +100,6 @@ def router(program: Program) -> APIRouter:
         """What goes with one item, whoever looks at it."""
         query = query_as(request.query_params, RelatedQuery)
         answer = await program.recommend.related(id_of(request, "item_id"), query, deadline_of(request))
-        return Response(encode(answer), media_type=JSON)
+        return Slated(encode(answer))
 
     return routes

@@ -6,9 +6,8 @@ redis-py's own defaults (5 s time-outs, 10 retries that repeat writes) are unfit
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -27,9 +26,6 @@ from redis.exceptions import (
 
 from features.errors import StoreFull, StoreUnavailable
 from service.ladder import Reason
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -52,8 +48,8 @@ READS: Final = Patience(connect_s=0.05, answer_s=0.05, pool_s=0.05, max_connecti
 """A slate is worth more now than complete: one retry, on a connection that was lost, never on a time-out."""
 WRITES: Final = Patience(connect_s=0.05, answer_s=0.1, pool_s=0.05, max_connections=64, retries=0)
 """Never repeated by the client: a write that timed out may have happened. Callers retry by ``event_id``."""
-BACKGROUND: Final = Patience(connect_s=1, answer_s=10, pool_s=1, max_connections=4, retries=0)
-"""The drainer, the sweeper and the control stream: nobody waits for them."""
+BACKGROUND: Final = Patience(connect_s=1, answer_s=10, pool_s=1, max_connections=6, retries=0)
+"""The drainer, the sweeper and the control stream: nobody waits for them. Two connections are the shipments' own."""
 
 
 def redis_client(url: str, patience: Patience) -> Redis:
@@ -106,8 +102,23 @@ NONSENSE: Final = (AttributeError, LookupError, TypeError, ValueError)
 FAULTS: Final = (TimeoutError, RedisError, OSError, *NONSENSE)
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+class _Translated:
+    """Knows nothing of who enters it: one is enough for all."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, FAULTS):
+            raise translation(error) from error
+
+
+_TRANSLATED: Final = _Translated()
+
+
+def translated() -> _Translated:
     """Redis errors as ours, in this package and nowhere else; what reads an answer's form belongs within.
 
     Raises
@@ -117,10 +128,7 @@ def translated() -> Iterator[None]:
     StoreUnavailable
         Any other error: gone, frozen, loading, read-only, not allowed, an answer of another form.
     """
-    try:
-        yield
-    except FAULTS as error:
-        raise translation(error) from error
+    return _TRANSLATED
 
 
 def translation(error: BaseException) -> StoreFull | StoreUnavailable:

@@ -21,7 +21,7 @@ from service.lag import LoopLag
 from service.store.breaker import Breaker
 from service.store.clients import BACKGROUND, FAULTS, READS, WRITES, Patience, reason_of, translation
 from service.store.functions import is_missing, library
-from service.store.shipment import shipped
+from service.store.shipment import Line, shipped
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -41,6 +41,7 @@ class Coalesced:
 
     def __init__(self, client: Redis, patience: Patience, breaker: Breaker, lag: LoopLag | None = None) -> None:
         self._client, self._patience, self._breaker = client, patience, breaker
+        self._line = Line(client)
         self._lag = lag or LoopLag()
         self._waiting: list[Waiting] = []
         self._under_way: set[asyncio.Task[None]] = set()
@@ -102,7 +103,7 @@ class Coalesced:
         return self._lag.since(started) >= BLAME * self._patience.answer_s
 
     async def _shipped(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        return await shipped(self._client, commands, self._patience.answer_s)
+        return await shipped(self._line, commands, self._patience.answer_s)
 
     async def _answers(self, commands: list[tuple[Any, ...]], started: float) -> list[Any]:
         try:

@@ -87,7 +87,11 @@ class Customers:
 
     async def read(self, customer_id: str) -> Known:
         """A whole customer, for a slate: one round trip, more only where identities are linked."""
-        asked = await self._record(self._calls.reads, self.keys_of(customer_id), customer_id, READ_FIELDS)
+        return await self.read_at(self.keys_of(customer_id), customer_id)
+
+    async def read_at(self, where: CustomerKeys, customer_id: str) -> Known:
+        """As :meth:`read`."""
+        asked = await self._record(self._calls.reads, where, customer_id, READ_FIELDS)
         known = await self._with_others(self._calls.reads, asked)
         if known.exists:
             states = known.raw_states if known.is_personalised else ()
@@ -157,6 +161,8 @@ class Customers:
 
     async def _with_others(self, calls: Coalesced, asked: Record) -> Known:
         """The identities that may belong to the same customer, read a step further at a time."""
+        if not asked.edges:
+            return Known(asked, (asked,), self.defaults)
         found = {asked.customer_id: asked}
         while waiting := {other for each in found.values() for other in each.linked} - found.keys():
             if len(found) + len(waiting) > MAX_REACH:

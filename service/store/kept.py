@@ -17,13 +17,14 @@ from features.journey import STAGES, Standing
 from recommender.slate import REASON_TEXTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable
 
 KEEP_S: Final = 7 * 86_400
 DIGEST_BYTES: Final = 8
 MAX_NAME: Final = 12
 _HEAD: Final = struct.Struct(">I")
 _SLOT: Final = np.dtype([("item_key", "<i8"), ("score", "<f4"), ("propensity", "<f2"), ("source", "u1")])
+_AT_SOURCE: Final = _SLOT.itemsize - 1
 _SOURCES: Final = tuple(REASON_TEXTS)
 """By number; new codes go to the end."""
 _PHASES: Final = (None, "fulfilment", "delivered")
@@ -61,6 +62,8 @@ class Kept(msgspec.Struct, frozen=True):
         Digest of what was asked, see :func:`digest_of_ask`.
     decided_at : int
         Microseconds.
+    packed : bytes
+        The slots as they are stored: most repeats look at none of them.
     """
 
     slate_id: str
@@ -71,7 +74,13 @@ class Kept(msgspec.Struct, frozen=True):
     strategy: str
     version: str
     is_personalised: bool
-    slots: tuple[KeptSlot, ...]
+    packed: bytes
+
+    @property
+    def slots(self) -> tuple[KeptSlot, ...]:
+        """The slots in order, unpacked."""
+        rows = np.frombuffer(self.packed, _SLOT).tolist()
+        return tuple(KeptSlot(key, score, propensity, _SOURCES[source]) for key, score, propensity, source in rows)
 
 
 def digest_of_ask(parts: object) -> bytes:
@@ -99,7 +108,7 @@ def pack_kept(kept: Kept) -> bytes:
         standing.since,
         kept.strategy[:MAX_NAME],
         kept.version[:MAX_NAME],
-        _packed(kept.slots),
+        kept.packed,
     )
     return _HEAD.pack(kept.decided_at // 1_000_000) + msgspec.msgpack.encode(body)
 
@@ -108,9 +117,10 @@ def unpack_kept(raw: bytes) -> Kept | None:
     """Inverse of :func:`pack_kept`; None for what another version wrote, or nobody."""
     try:
         body = msgspec.msgpack.decode(memoryview(raw)[_HEAD.size :], type=_Body)
-        slots = tuple(_unpacked(body.slots))
         standing = Standing(STAGES[body.stage], _PHASES[body.phase], bool(body.flags & 1), body.since, None)
     except (msgspec.MsgspecError, LookupError, ValueError):
+        return None
+    if len(body.slots) % _SLOT.itemsize or max(body.slots[_AT_SOURCE :: _SLOT.itemsize], default=0) >= len(_SOURCES):
         return None
     return Kept(
         slate_id=body.slate_id.hex(),
@@ -121,18 +131,14 @@ def unpack_kept(raw: bytes) -> Kept | None:
         strategy=body.strategy,
         version=body.version,
         is_personalised=bool(body.flags & 2),
-        slots=slots,
+        packed=body.slots,
     )
 
 
-def _packed(slots: Sequence[KeptSlot]) -> bytes:
+def pack_slots(slots: Iterable[KeptSlot]) -> bytes:
+    """Slots as a kept slate holds them."""
     rows = [(slot.item_key, slot.score, slot.propensity, _number_of(slot.source)) for slot in slots]
     return np.array(rows, _SLOT).tobytes()
-
-
-def _unpacked(raw: bytes) -> Iterator[KeptSlot]:
-    for item_key, score, propensity, source in np.frombuffer(raw, _SLOT).tolist():
-        yield KeptSlot(item_key, score, propensity, _SOURCES[source])
 
 
 def _number_of(source: str) -> int:

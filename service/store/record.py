@@ -74,7 +74,7 @@ class Record:
     @property
     def state(self) -> Any:
         """The stored state, the empty one where there is none that can be trusted."""
-        return self.codec.empty if self._unpacked is None else self._unpacked
+        return self.codec.empty if self.raw_state is None or self._unpacked is None else self._unpacked
 
     @cached_property
     def _unpacked(self) -> Any:

@@ -1,4 +1,4 @@
-"""One round trip of many commands over a connection of the pool.
+"""One round trip of many commands over a connection that is kept for the next.
 
 The client's pipelines do the same with a task and a time-out for the sending, a time-out an answer, retries that are
 switched off and callbacks for answers of other commands: more than half of what a round trip costs a worker.
@@ -22,10 +22,44 @@ if TYPE_CHECKING:
 Command = tuple[Any, ...]
 
 
-async def shipped(client: Redis, commands: Sequence[Command], patience_s: float) -> list[Any]:
-    """Answers in order, with what the server says against a command in its place.
+class Line:
+    """Connections of a client's pool, in hand between shipments: to take one and give it back costs as much as to ship.
 
-    A connection that did not bring all of its answers is closed: nobody else may read the rest.
+    The pool counts them as in use and closes them with all others.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._pool: Any = client.connection_pool  # which redis-py leaves without types, as parts of its connections
+        self._idle: list[Any] = []
+
+    async def take(self) -> Any:
+        """A connection that is whole; one that was lost meanwhile is made anew."""
+        if not self._idle:
+            return await self._pool.get_connection()
+        connection = self._idle.pop()
+        try:
+            if connection.should_reconnect():
+                await connection.disconnect()
+            await self._pool.ensure_connection(connection)
+        except BaseException:
+            await self._pool.release(connection)
+            raise
+        return connection
+
+    def keep(self, connection: Any) -> None:
+        """Have it at hand for the next shipment."""
+        self._idle.append(connection)
+
+    async def drop(self, connection: Any) -> None:
+        """Close one that did not bring all of its answers: nobody else may read the rest."""
+        try:
+            await connection.disconnect(nowait=True)
+        finally:
+            await self._pool.release(connection)
+
+
+async def shipped(line: Line, commands: Sequence[Command], patience_s: float) -> list[Any]:
+    """Answers in order, with what the server says against a command in its place.
 
     Raises
     ------
@@ -34,8 +68,7 @@ async def shipped(client: Redis, commands: Sequence[Command], patience_s: float)
     RedisError, OSError
         The connection was lost.
     """
-    connect: Any = client.connection_pool.get_connection  # which redis-py leaves without types
-    connection = await connect()
+    connection = await line.take()
     try:
         async with asyncio.timeout(patience_s) as limit:
             await connection.send_packed_command(b"".join(map(pack_command, commands)))
@@ -43,19 +76,20 @@ async def shipped(client: Redis, commands: Sequence[Command], patience_s: float)
             for _ in commands:
                 _extend(limit, patience_s)
                 answers.append(await _answer(connection))
-            return answers
     except BaseException:
-        await connection.disconnect(nowait=True)
+        await line.drop(connection)
         raise
-    finally:
-        await client.connection_pool.release(connection)
+    line.keep(connection)
+    return answers
 
 
 def _extend(limit: asyncio.Timeout, patience_s: float) -> None:
     """Wait anew; the client swallows the cancellation of a time-out that comes together with its own result."""
     if limit.expired():
         raise TimeoutError
-    limit.reschedule(asyncio.get_running_loop().time() + patience_s)
+    ends_at = asyncio.get_running_loop().time() + patience_s
+    if ends_at != limit.when():  # answers that come together come at one time of the loop
+        limit.reschedule(ends_at)
 
 
 async def _answer(connection: AbstractConnection) -> Any:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features.journey import STAGES, Standing
 from recommender.slate import REASON_TEXTS
-from service.store.kept import Kept, KeptSlot, digest_of_ask, digest_of_key, pack_kept, unpack_kept
+from service.store.kept import Kept, KeptSlot, digest_of_ask, digest_of_key, pack_kept, pack_slots, unpack_kept
 
 slots = st.builds(
     KeptSlot,
@@ -27,20 +28,33 @@ def kept(places: tuple[KeptSlot, ...], **more) -> Kept:
         "version": "abcdef012345",
         "is_personalised": True,
     }
-    return Kept(slots=places, **facts | more)
+    return Kept(packed=pack_slots(places), **facts | more)
 
 
 @given(st.lists(slots, max_size=100).map(tuple), st.sampled_from(STAGES), st.booleans(), st.none() | st.just(1 << 50))
 def test_a_kept_slate_reads_as_it_was_written(places, stage, is_personalised, since) -> None:
     standing = Standing(stage, None, stage == "retention", since, None)
     written = kept(places, standing=standing, is_personalised=is_personalised)
-    assert unpack_kept(pack_kept(written)) == written
+    read = unpack_kept(pack_kept(written))
+    assert read == written
+    assert read.slots == places
 
 
 def test_twenty_items_take_at_most_400_bytes_and_a_hundred_1600() -> None:
     worst = KeptSlot(-(1 << 63), 1.1, 1.0, "popular")
     assert len(pack_kept(kept((worst,) * 20, strategy="withheld-and-more"))) <= 400
     assert len(pack_kept(kept((worst,) * 100))) <= 1_610
+
+
+@given(slots, st.integers(1, 14), st.integers(len(REASON_TEXTS), 255))
+def test_slots_that_cannot_be_read_are_no_kept_slate(place, n_bytes, source) -> None:
+    whole = pack_slots((place, place))
+    assert unpack_kept(pack_kept(msgspec.structs.replace(kept(()), packed=whole[:-n_bytes]))) is None
+    assert unpack_kept(pack_kept(msgspec.structs.replace(kept(()), packed=whole[:-1] + bytes([source])))) is None
+
+
+def test_text_that_is_no_utf8_is_no_kept_slate() -> None:
+    assert unpack_kept(pack_kept(kept((), strategy="personal")).replace(b"personal", b"person\xff\xff")) is None
 
 
 @given(st.binary(max_size=200))

@@ -195,20 +195,20 @@ def test_bulk_gives_way_first_and_live_last():
     async def body():
         live = Live()
         gate = Gate(live, LoopLag())
-        live.pace_s = 0.001
+        live.turn.pace_s = 0.001
         n = 0
         while await gate.enter(Traffic.LIVE):
             n += 1
         return n, live
 
     n, live = asyncio.run(body())
-    assert n == int(ROOMS[Traffic.LIVE].backlog_s / live.pace_s) + 1
+    assert n == int(ROOMS[Traffic.LIVE].backlog_s / live.turn.pace_s) + 1
 
 
 def test_probes_are_let_in_whatever_there_is_to_do(settings):
     async def body():
         async with calling(settings) as caller:
-            caller.program.recommend.live.pace_s = 10.0
+            caller.program.recommend.live.turn.pace_s = 10.0
             return [(await caller.http.get(path)).status_code for path in ("/healthz", "/readyz", "/metrics")]
 
     assert asyncio.run(body()) == [200, 200, 200]

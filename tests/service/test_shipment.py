@@ -5,15 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from service.store.clients import READS, redis_client
-from service.store.shipment import shipped
+from service.store.clients import READS
+from service.store.clients import redis_client as async_client
+from service.store.shipment import Line, shipped
 
 
 def test_a_no_stands_in_its_place_among_the_answers_of_a_shipment(store):
     async def body():
-        client = redis_client(store.url, READS)
+        client = async_client(store.url, READS)
         try:
-            return await shipped(client, [("SET", "k", "text"), ("HGET", "k", "f"), ("GET", "k")], READS.answer_s)
+            return await shipped(Line(client), [("SET", "k", "text"), ("HGET", "k", "f"), ("GET", "k")], READS.answer_s)
         finally:
             await client.aclose()
 
@@ -24,15 +25,33 @@ def test_a_no_stands_in_its_place_among_the_answers_of_a_shipment(store):
 
 def test_answers_that_came_too_late_are_read_by_nobody(store):
     async def body():
-        client = redis_client(store.url, READS)
+        client = async_client(store.url, READS)
+        line = Line(client)
         try:
             with pytest.raises(TimeoutError):
-                await shipped(client, [("BLPOP", "empty", "1"), ("PING",)], 0.02)
-            return await shipped(client, [("ECHO", "mine")], 1.0)
+                await shipped(line, [("BLPOP", "empty", "1"), ("PING",)], 0.02)
+            return await shipped(line, [("ECHO", "mine")], 1.0)
         finally:
             await client.aclose()
 
     assert asyncio.run(body()) == [b"mine"]
+
+
+def test_shipments_share_a_connection_and_one_that_the_server_closed_is_made_anew(store, redis_client):
+    async def body():
+        client = async_client(store.url, READS)
+        line = Line(client)
+        try:
+            ids = [(await shipped(line, [("CLIENT", "ID")], 1.0))[0] for _ in range(3)]
+            redis_client.client_kill_filter(_id=ids[0])
+            await asyncio.sleep(0.05)
+            return ids, await shipped(line, [("CLIENT", "ID")], 1.0)
+        finally:
+            await client.aclose()
+
+    ids, (another,) = asyncio.run(body())
+    assert len(set(ids)) == 1
+    assert another not in ids
 
 
 class Swallowing:
@@ -65,7 +84,7 @@ def test_a_time_out_that_the_client_swallowed_ends_the_shipment_all_the_same():
 
     async def body():
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(shipped(SimpleNamespace(connection_pool=connection), [("PING",)], 0.01), 5)
+            await asyncio.wait_for(shipped(Line(SimpleNamespace(connection_pool=connection)), [("PING",)], 0.01), 5)
 
     asyncio.run(body())
     assert connection.is_back
