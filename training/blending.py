@@ -1,7 +1,9 @@
 """Learning the blend: weights on the simplex that rank the cases best, shrunk where data is thin.
 
-For each task the global weights are found first, by going through the sources one at a time from the best of
-several starts; each context starts from them and moves as far as its own cases carry it:
+For each task the global weights are found first, by going through the sources one at a time from several of the
+best starts, each time on cases of its own. What does as well as the best on all cases is averaged: one climb ends where
+it happens to, and its end fits the cases that it was made on. Each context starts from the global weights and moves as
+far as its own cases carry it:
 ``w = (n w_context + kappa w_global) / (n + kappa)``.
 """
 
@@ -29,7 +31,14 @@ MIN_CASES: Final = 30
 MAX_CASES: Final = 3_000
 """More cases than this change the weights less than the drawing of the cases does."""
 N_STARTS: Final = 24
-N_ROUNDS: Final = 6
+N_CLIMBS: Final = 6
+N_ROUNDS: Final = 4
+APART: Final = 0.3
+"""Least distance (L1) between the starts of two climbs."""
+NEAR: Final = 0.005
+"""Relative loss to the best climb at which another one still counts as as good."""
+POWERS: Final = (5.0, 10.0, 20.0, 40.0)
+"""Of how well sources rank alone: starts near the best of them, which share the weight."""
 N_CONTEXT_ROUNDS: Final = 2
 FACTORS: Final = (0.0, 0.4, 0.7, 1.4, 2.5)
 """What a source's weight is tried times."""
@@ -136,15 +145,31 @@ def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
 def _weights(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatMatrix:
     # Strangers can be shown little but what is popular: they have a say in their own contexts only.
     known = pools.with_past()
-    everywhere = _search(_some(known if known.parts.any() else pools, rng), _starts(prior, rng), N_ROUNDS)
+    everywhere = _everywhere(known if known.parts.any() else pools, prior, rng)
     rows = np.tile(everywhere, (len(CONTEXTS), 1))
     for context in range(len(CONTEXTS)):
         own = np.flatnonzero(pools.context == context)
         mine = pools.take(own)
         if len(own) >= MIN_CASES and mine.parts.any():
-            found = _search(_some(mine, rng), [everywhere], N_CONTEXT_ROUNDS)
+            found = _climbed(_some(mine, rng), everywhere, N_CONTEXT_ROUNDS)
             rows[context] = (len(own) * found + KAPPA * everywhere) / (len(own) + KAPPA)
     return rows.astype(np.float32)
+
+
+def _everywhere(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatVector:
+    """The mean of what some climbs end at, of those that are as good as the best."""
+    few = pools.take(np.sort(rng.permutation(len(pools))[:MAX_START_CASES]))
+    starts = _usable([*_by_strength(few), *_starts(prior, rng)], pools)
+    best = sorted(starts, key=lambda start: -mean_ndcg(few, start))
+    apart: list[FloatVector] = []
+    for start in best:
+        if len(apart) < N_CLIMBS and all(np.abs(start - other).sum() > APART for other in apart):
+            apart.append(start)
+    found = [_climbed(_some(pools, rng), start, N_ROUNDS) for start in apart]
+    reached = [mean_ndcg(pools, weights) for weights in found]
+    good = [weights for weights, value in zip(found, reached, strict=True) if value >= max(reached) * (1 - NEAR)]
+    mean: FloatVector = np.mean(good, axis=0, dtype=np.float32)
+    return mean
 
 
 def _some(pools: Pools, rng: np.random.Generator) -> Pools:
@@ -159,13 +184,24 @@ def _starts(prior: FloatVector, rng: np.random.Generator) -> list[FloatVector]:
     return [prior, np.full(n, 1 / n, np.float32), *np.eye(n, dtype=np.float32), *drawn]
 
 
-def _search(pools: Pools, starts: Sequence[FloatVector], n_rounds: int) -> FloatVector:
-    """The best of the starts, then one source at a time, each at several weights, while anything is gained."""
-    # A source that proposed nothing (one's own items, where only new ones count) gets no weight.
+def _by_strength(pools: Pools) -> list[FloatVector]:
+    """Weights by how well each source ranks alone, to several powers."""
+    alone = np.array([mean_ndcg(pools, one) for one in np.eye(len(pools.sources), dtype=np.float32)], np.float32)
+    return [(alone / alone.max()) ** np.float32(power) for power in POWERS] if alone.any() else []
+
+
+def _usable(starts: Sequence[FloatVector], pools: Pools) -> list[FloatVector]:
+    """Starts that sum to one, less what proposed nothing (one's own items, where only new ones count)."""
     speaks = pools.parts.any(axis=1)
-    usable: list[FloatVector] = [start * speaks for start in starts if (start * speaks).sum() > 0]
-    few = pools.take(np.arange(min(len(pools), MAX_START_CASES)))
-    weights: FloatVector = max((start / start.sum() for start in usable), key=lambda w: mean_ndcg(few, w))
+    spoken: list[FloatVector] = [start * speaks for start in starts]
+    return [start / start.sum() for start in spoken if start.sum() > 0]
+
+
+def _climbed(pools: Pools, start: FloatVector, n_rounds: int) -> FloatVector:
+    """From a start one source at a time, each at several weights, while anything is gained."""
+    speaks = pools.parts.any(axis=1)
+    spoken: FloatVector = start * speaks
+    weights: FloatVector = spoken / spoken.sum() if spoken.any() else start.copy()
     share = (pools.gain / np.repeat(pools.ideal, np.diff(pools.bounds))).astype(np.float32)
     for _ in range(n_rounds):
         score = weights @ pools.parts
