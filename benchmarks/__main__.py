@@ -76,8 +76,8 @@ def measured(shop: Shop, chosen: frozenset[str], size: Size) -> tuple[list[Row],
     rows: list[Row] = []
     parts: list[Step] = []
     if chosen & {"decide", "slates"}:
-        row, parts = steps.deciding(shop)
-        rows += [row] if "decide" in chosen else []
+        found, parts = steps.deciding(shop)
+        rows += found if "decide" in chosen else []
     if "picks" in chosen:
         rows += offline.picks_rows(shop, size.picks)
     if chosen & (ONLINE | {"decide"}):

@@ -13,30 +13,48 @@ import pyarrow.parquet as pq
 
 from features.ids import key64
 from features.journey import Journey
-from recommender.blend import Blend
+from recommender.blend import TASKS
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import Engine, sources_of
+from recommender.scale import Scale
 from service.current import BUNDLES, Current, write_current
 from training.fit import Recipe, fit
+from training.learning import Verdict, learn, lesson_of
 from training.load import Data
 from training.log import read_catalog
+from training.ranking import N_TREES
 from training.simulator import simulate
-from training.split import states_of
+from training.split import states_of, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from recommender.blend import Blend
+    from training.learning import Learned
+
 N_ITEMS = 20_000
+N_CASES = 1_000
+"""Cases that the benchmark's ranker learns from."""
 
 
 @dataclass(frozen=True)
 class Shop:
-    """A data directory, the engine fitted on it, and the states of some customers at its end."""
+    """A data directory, the engine fitted on it, and the states of some customers at its end.
+
+    Attributes
+    ----------
+    blended : Engine
+        The same without its ranker.
+    bundles : (str, str)
+        Names of the bundles of both.
+    """
 
     home: Path
     data: Data
     engine: Engine
+    blended: Engine
+    bundles: tuple[str, str]
     customer_ids: Sequence[str]
     states: Sequence[Any]
 
@@ -69,16 +87,37 @@ def made(home: Path, events: int, n_states: int) -> Shop:
     simulated(home / "data", events)
     data = Data(home / "data")
     journey = Journey.load(None)
-    engine = _fitted(home, data, journey)
+    arrays, learned = _fitted(data, journey)
+    names = (
+        _bundled(home, data, journey, arrays | learned.arrays, learned.blend),
+        _bundled(home, data, journey, arrays, learned.blend),
+    )
+    point_to(home, names[0])
+    engine, blended = (Engine.open(home / BUNDLES / name, schema_hash=journey.schema.hash) for name in names)
     everyone = data.touches.customer_ids
     chosen = np.sort(np.random.default_rng(0).choice(len(everyone), min(n_states, len(everyone)), replace=False))
     customer_ids = [everyone[i] for i in chosen.tolist()]
     table = states_of(data, customer_ids, np.full(len(customer_ids), data.until, np.int64), journey.schema)
-    return Shop(home, data, engine, customer_ids, [table.state(i) for i in range(len(customer_ids))])
+    states = [table.state(i) for i in range(len(customer_ids))]
+    return Shop(home, data, engine, blended, names, customer_ids, states)
 
 
-def _fitted(home: Path, data: Data, journey: Journey) -> Engine:
-    arrays = fit(data.material(data.until), Recipe())
+def point_to(home: Path, name: str) -> None:
+    """Serve one of a shop's bundles, whose name is the version that answers tell."""
+    write_current(home, Current(name, "rihla", name, "champion"))
+
+
+def _fitted(data: Data, journey: Journey) -> tuple[dict[str, Any], Learned]:
+    """The default recipe, with a blend and a full-grown ranker that the last window taught and that always serves."""
+    recipe, windows = Recipe(), windows_of(data)
+    arrays = fit(data.material(data.until), recipe)
+    lesson = lesson_of(data, windows.test, windows.until, recipe, journey, n=N_CASES, seed=0)
+    verdict = Verdict(np.ones((len(TASKS), 2), np.bool_), N_TREES, Scale.plain().line, 0.0)
+    return arrays, learn([lesson], sources_of(arrays), verdict, seed=0, with_blind=False)
+
+
+def _bundled(home: Path, data: Data, journey: Journey, arrays: dict[str, Any], blend: Blend) -> str:
+    """Write a bundle; its name."""
     meta = BundleMeta(
         name="rihla",
         feature_schema=journey.schema.hash,
@@ -88,15 +127,8 @@ def _fitted(home: Path, data: Data, journey: Journey) -> Engine:
         data_digest="benchmark",
         created_at=time.time_ns() // 1_000,
     )
-    documents = {
-        "blend": Blend.prior(sources_of(arrays)).to_document(),
-        "journey": journey.to_document(),
-        "golden": [],
-        "facts": {},
-    }
-    bundle = write_bundle(home / BUNDLES, BundleContent(arrays, meta, documents))
-    write_current(home, Current(bundle.name, "rihla", "1", "champion"))
-    return Engine.open(bundle, schema_hash=journey.schema.hash)
+    documents = {"blend": blend.to_document(), "journey": journey.to_document(), "golden": [], "facts": {}}
+    return write_bundle(home / BUNDLES, BundleContent(arrays, meta, documents)).name
 
 
 def _branched(lines: pa.Table, n_branches: int) -> pa.Table:
