@@ -59,6 +59,12 @@ def test_the_source_that_is_right_gets_the_weight(right):
         assert mean_ndcg(sample, weights) == pytest.approx(1, abs=0.01)
 
 
+def test_sources_that_are_as_good_share_the_weight():
+    sample = sample_of(200, 0)
+    sample.parts[1] = sample.parts[0]
+    assert (learn(sample).weights["any"][:, :2] > 0.2).all()
+
+
 def test_a_context_with_cases_of_its_own_moves_towards_what_is_right_there():
     sample = and_(sample_of(400, 0, context=0), sample_of(400, 1, context=1, seed=1))
     blend = learn(sample)
