@@ -138,7 +138,7 @@ def test_too_little_data_gives_a_bundle_all_the_same_and_says_what_was_left_out(
     found = train(directory, registry=small_registry, until=None, journey=journey)
     engine = Engine.open(found.bundle)
     assert found.fitted.evaluation is None
-    assert "als" in found.fitted.left_out or n == 100
+    assert "als" in found.fitted.left_out or n >= 10  # ten may be of one customer or of several
     assert set(found.fitted.left_out) == {name for name in SOURCES if name not in engine.sources}
     slate = engine.decide(journey.schema.empty(), SlateRequest(limit=3), engine.model.until)
     assert len(slate.items) <= 3
