@@ -153,7 +153,27 @@ def _weights(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> Floa
         if len(own) >= MIN_CASES and mine.parts.any():
             found = _climbed(_some(mine, rng), everywhere, N_CONTEXT_ROUNDS)
             rows[context] = (len(own) * found + KAPPA * everywhere) / (len(own) + KAPPA)
-    return rows.astype(np.float32)
+    return _fit_for_strangers(rows, pools.without_past(), prior, rng).astype(np.float32)
+
+
+def _fit_for_strangers(
+    rows: FloatMatrix, strangers: Pools, prior: FloatVector, rng: np.random.Generator
+) -> FloatMatrix:
+    """The same with another division, where strangers are, among the sources that have something for them.
+
+    What these sources weigh together stays: to customers with a past that is what counts. To strangers only the
+    division does, and what is best for everybody else says little of it.
+    """
+    if len(strangers) < MIN_CASES or not strangers.parts.any():
+        return rows
+    division = _everywhere(strangers, prior, rng)
+    speaks = division > 0
+    divided: FloatMatrix = rows.copy()
+    for context in np.unique(strangers.context).tolist():
+        together = max(float(rows[context, strangers.parts.any(axis=1)].sum()), POPULAR_FLOOR)
+        divided[context, strangers.parts.any(axis=1)] = 0
+        divided[context, speaks] = together * division[speaks]
+    return divided
 
 
 def _everywhere(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatVector:

@@ -77,6 +77,10 @@ class Pools:
             return self
         return self.take(np.array([i for i, query in enumerate(self.queries) if query.has_past], np.int64))
 
+    def without_past(self) -> Pools:
+        """The cases of customers of whom nothing was known; none where queries were not kept."""
+        return self.take(np.array([i for i, query in enumerate(self.queries) if not query.has_past], np.int64))
+
     def pool(self, case: int) -> Pool:
         """Candidates of one case."""
         rows = slice(self.bounds[case], self.bounds[case + 1])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -70,6 +73,19 @@ def test_a_context_with_cases_of_its_own_moves_towards_what_is_right_there():
     blend = learn(sample)
     assert blend.of("any", CONTEXTS[0])[0] > blend.of("any", CONTEXTS[1])[0]
     assert blend.of("any", CONTEXTS[1])[1] > blend.of("any", CONTEXTS[0])[1]
+
+
+def test_sources_that_have_something_for_strangers_are_divided_as_is_best_for_strangers():
+    strangers, known = sample_of(60, 0), sample_of(600, 1, seed=1)
+    strangers.parts[2] = 0
+    sample = replace(
+        joined([strangers, known], SOURCES),
+        queries=[SimpleNamespace(has_past=i >= len(strangers)) for i in range(660)],
+        standings=[None] * 660,
+    )
+    weights = learn(sample).weights["any"]
+    assert weights[0, 0] > weights[0, 1]
+    assert weights[2, 1] > weights[2, 0]
 
 
 def test_a_context_with_too_few_cases_serves_the_global_weights():
