@@ -111,7 +111,7 @@ def online(
 
 def _arguments() -> tuple[frozenset[str], Size, Path | None]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="little data and short runs: under 90 s")
+    parser.add_argument("--quick", action="store_true", help="little data and short runs")
     parser.add_argument("--only", choices=NAMES, action="append", help="one group of rows; may be repeated")
     parser.add_argument("--events", type=int, help="size of the simulated log")
     parser.add_argument("--out", type=Path, help="write the tables as Markdown, too")

@@ -3,8 +3,8 @@
 For each task the global weights are found first, by going through the sources one at a time from several of the
 best starts, each time on cases of its own. What does as well as the best on all cases is averaged: one climb ends where
 it happens to, and its end fits the cases that it was made on. Each context starts from the global weights and moves as
-far as its own cases carry it:
-``w = (n w_context + kappa w_global) / (n + kappa)``.
+far as its own cases carry it: ``w = (n w_context + kappa w_global) / (n + kappa)``. Last, what has something for
+strangers is divided as strangers want it.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
 def _weights(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatMatrix:
     # Strangers can be shown little but what is popular: they have a say in their own contexts only.
     known = pools.with_past()
-    everywhere = _everywhere(known if known.parts.any() else pools, prior, rng)
+    everywhere = _mean_of_climbs(known if known.parts.any() else pools, prior, rng)
     rows = np.tile(everywhere, (len(CONTEXTS), 1))
     for context in range(len(CONTEXTS)):
         own = np.flatnonzero(pools.context == context)
@@ -166,17 +166,15 @@ def _fit_for_strangers(
     """
     if len(strangers) < MIN_CASES or not strangers.parts.any():
         return rows
-    division = _everywhere(strangers, prior, rng)
-    speaks = division > 0
+    division, speaks = _mean_of_climbs(strangers, prior, rng), strangers.parts.any(axis=1)
     divided: FloatMatrix = rows.copy()
     for context in np.unique(strangers.context).tolist():
-        together = max(float(rows[context, strangers.parts.any(axis=1)].sum()), POPULAR_FLOOR)
-        divided[context, strangers.parts.any(axis=1)] = 0
+        together = max(float(rows[context, speaks].sum()), POPULAR_FLOOR)
         divided[context, speaks] = together * division[speaks]
     return divided
 
 
-def _everywhere(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatVector:
+def _mean_of_climbs(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatVector:
     """The mean of what some climbs end at, of those that are as good as the best."""
     few = pools.take(np.sort(rng.permutation(len(pools))[:MAX_START_CASES]))
     starts = _usable([*_by_strength(few), *_starts(prior, rng)], pools)

@@ -28,6 +28,7 @@ MORE_BY_CUSTOMERS: Final = 4
 """By so much more items may be when customers are few: each costs a row of all, not a row and a column inverted."""
 MIN_CUSTOMERS: Final = 2
 N_EDGES: Final = 6_000_000
+"""Weights of all items together (8 bytes each), where an item then keeps no fewer and no more than the next two."""
 LEAST_EDGES: Final = 200
 MOST_EDGES: Final = 1_000
 BLOCK: Final = 1024
@@ -78,8 +79,10 @@ def fit_ease(
     if len(known) < MIN_CUSTOMERS or not n_shared:
         return {}
     chosen = matrix[:, known]
-    dense = n_shared >= len(known)
-    weights = strongest(regression(chosen, params), edges_of(len(known))) if dense else by_customers(chosen, params)
+    if n_shared < len(known):
+        weights = by_customers(chosen, params)
+    else:
+        weights = strongest(regression(chosen, params), edges_of(len(known)))
     return liked_of("ease", placed(weights, known, n_items), history)
 
 
