@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from training.pools import Pools
 
 KAPPA: Final = 150.0
+N_FOLDS: Final = 4
+"""As many as there are lessons where the data is long enough."""
 MIN_CASES: Final = 30
 MAX_CASES: Final = 3_000
 """More cases than this change the weights less than the drawing of the cases does."""
@@ -166,12 +168,29 @@ def _fit_for_strangers(
     """
     if len(strangers) < MIN_CASES or not strangers.parts.any():
         return rows
-    division, speaks = _mean_of_climbs(strangers, prior, rng), strangers.parts.any(axis=1)
+    division, speaks = _division(strangers, prior, rng), strangers.parts.any(axis=1)
     divided: FloatMatrix = rows.copy()
     for context in np.unique(strangers.context).tolist():
         together = max(float(rows[context, speaks].sum()), POPULAR_FLOOR)
         divided[context, speaks] = together * division[speaks]
     return divided
+
+
+def _division(strangers: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatVector:
+    """What climbs end at where that does better later than popularity alone; else popularity.
+
+    Strangers all see nearly the same, so that a few items that came to be wanted decide. Hence folds in the order of
+    time, each judged by what the others teach, and their gains against their own spread.
+    """
+    popular = np.array([source == "popular" for source in strangers.sources], np.float32)
+    gains = []
+    for fold in np.array_split(np.arange(len(strangers)), N_FOLDS):
+        mixed = _mean_of_climbs(strangers.take(np.setdiff1d(np.arange(len(strangers)), fold)), prior, rng)
+        own = strangers.take(fold)
+        gains.append(mean_ndcg(own, mixed) - mean_ndcg(own, popular))
+    if np.mean(gains) <= np.std(gains, ddof=1) / np.sqrt(N_FOLDS):
+        return popular
+    return _mean_of_climbs(strangers, prior, rng)
 
 
 def _mean_of_climbs(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatVector:

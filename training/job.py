@@ -185,7 +185,7 @@ def fit_all(
 
     ``with_blind`` also makes the ranker that :meth:`recommender.engine.Engine.without_stage` serves with.
     """
-    evaluation, kinds, taught = _evaluated(data, windows, taught, journey, say, n=n)
+    evaluation, kinds, taught = evaluated(data, windows, taught, journey, say, n=n)
     say("fit", 0.0)
     arrays = fit(data.material(data.until), taught.recipe)
     say("fit", 0.7)
@@ -246,7 +246,7 @@ def publish(data: Data, fitted: Fitted, registry: Registry, signing_key: bytes |
     return Published(version, bundle, opened.model.content_digest, fitted)
 
 
-def _evaluated(
+def evaluated(
     data: Data, windows: Windows, taught: Taught, journey: Journey, say: Progress, *, n: int
 ) -> tuple[Evaluation | None, tuple[KindRow, ...], Taught]:
     """The test figures, those of the scale, and what was taught with the test window's cases for the final model."""

@@ -36,13 +36,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from features.journey import Journey
-    from recommender.contract import LongVector, Query
+    from recommender.contract import IntVector, Query
     from training.load import Material
     from training.split import Cases
 
 CUT: Final = 10
 MIN_ASKED: Final = 200
 """Queries below which settings are tried by one process."""
+FOR_STRANGERS: Final = frozenset({"popular"})
+"""Sources that those see of whom nothing is known, and hardly anybody else."""
+MIN_STRANGERS: Final = 200
+"""Strangers below which such a source is judged by everybody else, too."""
+
+
+class Asked(NamedTuple):
+    """What a source is asked for one case, and which rows it should have found."""
+
+    query: Query
+    rows: IntVector
 
 
 class Tuner:
@@ -62,41 +73,48 @@ class Tuner:
         # Where nobody comes back to an item, what was touched before only stands in the way of what is looked for.
         comes_back = any(np.isin(*pair).any() for pair in zip(cases.targets, cases.touched, strict=True))
         tasks = (False, True) if comes_back else (True,)
-        asked = [one for is_new in tasks for one in self._queries(cases, journey, is_new=is_new)]
-        self._asked = [(query, self._items.rows_of(targets)) for query, targets in asked]
-        self._n_targets = np.array([len(targets) for _, targets in asked], np.int64)
+        self._known = [one for is_new in tasks for one in self._asked(cases, journey, is_new=is_new)]
+        self._strangers = list(self._asked(cases, journey, is_stranger=True))
         self._classes = {retriever.name: retriever for retriever in RETRIEVERS}
 
     def score(self, name: str, recipe: Recipe) -> float:
-        """Mean NDCG@10 of one source alone, over the tasks that are asked; 0 where it cannot be fitted."""
-        arrays = fit_source(name, self.material, recipe)
-        if not arrays or not self._asked:
+        """Mean NDCG@10 of one source alone, over the customers that it is for; 0 where it cannot be fitted."""
+        arrays, asked = fit_source(name, self.material, recipe), self._judges(name)
+        if not arrays or not asked:
             return 0.0
         retriever = self._classes[name](arrays, self._items)
-        hits = np.zeros((len(self._asked), CUT), np.bool_)
-        for row, (query, targets) in enumerate(self._asked):
+        hits = np.zeros((len(asked), CUT), np.bool_)
+        for row, (query, targets) in enumerate(asked):
             found = retriever.retrieve(query, CUT).item_idx
             hits[row, : len(found)] = np.isin(found, targets)
-        return float(ndcg(hits, self._n_targets, CUT).mean())
+        return float(ndcg(hits, np.array([len(targets) for _, targets in asked]), CUT).mean())
 
     def best(self, recipes: Sequence[Recipe], *names: str) -> Recipe:
         """The recipe under which some sources, taken together, score best; the first of equals."""
         parts = spread(
             lambda part: [sum(self.score(name, recipes[row]) for name in names) for row in part],
             len(recipes),
-            least=1 if len(self._asked) >= MIN_ASKED else len(recipes),
+            least=1 if len(self._known) >= MIN_ASKED else len(recipes),
         )
         return recipes[int(np.argmax([score for part in parts for score in part]))]
 
-    def _queries(self, cases: Cases, journey: Journey, *, is_new: bool) -> Iterator[tuple[Query, LongVector]]:
+    def _judges(self, name: str) -> list[Asked]:
+        if name not in FOR_STRANGERS:
+            return self._known
+        return self._strangers if len(self._strangers) >= MIN_STRANGERS else self._known + self._strangers
+
+    def _asked(
+        self, cases: Cases, journey: Journey, *, is_new: bool = False, is_stranger: bool = False
+    ) -> Iterator[Asked]:
         request = SlateRequest(unseen_only=is_new, apply_rules=False)
         for i in range(len(cases)):
-            targets = np.setdiff1d(cases.targets[i], cases.touched[i]) if is_new else cases.targets[i]
-            if len(targets) and len(cases.touched[i]):
+            touched = cases.touched[i]
+            targets = np.setdiff1d(cases.targets[i], touched) if is_new else cases.targets[i]
+            if len(targets) and is_stranger == (not len(touched)):
                 state, now = cases.states.state(i), int(cases.as_of[i])
-                one = leaving_out(request, state, cases.touched[i], self._items)
+                one = leaving_out(request, state, touched, self._items)
                 query = query_of(state, one, self._items, now, journey.stage_of(state, now).stage)
-                yield query, targets
+                yield Asked(query, self._items.rows_of(targets))
 
 
 class Choice(NamedTuple):

@@ -75,17 +75,29 @@ def test_a_context_with_cases_of_its_own_moves_towards_what_is_right_there():
     assert blend.of("any", CONTEXTS[1])[1] > blend.of("any", CONTEXTS[0])[1]
 
 
-def test_sources_that_have_something_for_strangers_are_divided_as_is_best_for_strangers():
-    strangers, known = sample_of(60, 0), sample_of(600, 1, seed=1)
+def with_strangers(strangers, known):
+    """Cases of whom nothing is known, then of others."""
+    n = len(strangers) + len(known)
+    queries = [SimpleNamespace(has_past=i >= len(strangers)) for i in range(n)]
+    return replace(joined([strangers, known], SOURCES), queries=queries, standings=[None] * n)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_sources_that_have_something_for_strangers_are_divided_as_is_best_for_strangers(right):
+    strangers, known = sample_of(60, right), sample_of(600, 1 - right, seed=1)
     strangers.parts[2] = 0
-    sample = replace(
-        joined([strangers, known], SOURCES),
-        queries=[SimpleNamespace(has_past=i >= len(strangers)) for i in range(660)],
-        standings=[None] * 660,
-    )
-    weights = learn(sample).weights["any"]
-    assert weights[0, 0] > weights[0, 1]
-    assert weights[2, 1] > weights[2, 0]
+    weights = learn(with_strangers(strangers, known)).weights["any"]
+    assert weights[0, right] > weights[0, 1 - right]
+    assert weights[2, 1 - right] > weights[2, right]
+
+
+def test_strangers_see_what_is_popular_where_what_was_better_once_is_not_so_later():
+    once, later = sample_of(60, 1), sample_of(180, 0, seed=1)
+    strangers = joined([once, later], SOURCES)
+    strangers.parts[2] = 0
+    weights = learn(with_strangers(strangers, sample_of(600, 1, seed=2))).weights["any"]
+    assert weights[0, 0] > 0
+    assert weights[0, 1] == 0
 
 
 def test_a_context_with_too_few_cases_serves_the_global_weights():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from training import tune
 from training.fit import Recipe
 from training.job import load
 from training.split import cases_of, windows_of
@@ -35,6 +36,17 @@ def test_where_nobody_comes_back_only_unseen_items_are_looked_for(known, journey
     both = Tuner(material, cases, journey)
     assert tuner.score("popular", Recipe()) > 0
     assert tuner.score("popular", Recipe()) != both.score("popular", Recipe())
+
+
+def test_popularity_is_judged_by_strangers_where_they_are_many_enough(known, journey, monkeypatch):
+    material, cases = known
+    everybody = Tuner(material, cases, journey).score("popular", Recipe())
+    monkeypatch.setattr(tune, "MIN_STRANGERS", 1)
+    strangers = Tuner(material, cases, journey)
+    assert 0 < strangers.score("popular", Recipe()) != everybody
+    is_known = np.array([len(touched) > 0 for touched in cases.touched])
+    nobody_else = [targets if known else targets[:0] for targets, known in zip(cases.targets, is_known, strict=True)]
+    assert Tuner(material, replace(cases, targets=nobody_else), journey).score("popular", Recipe()) > 0
 
 
 def test_the_first_of_equal_settings_stands(known, journey):
