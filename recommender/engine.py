@@ -24,7 +24,7 @@ from recommender.ranking import Ranks
 from recommender.retrievers import RETRIEVERS
 from recommender.rules import Rules, held_back
 from recommender.scale import Scale
-from recommender.slate import Faded, Slate, SlateItem, SlateRequest, Suppressed, reasons_of, source_of
+from recommender.slate import Faded, Slate, SlateItem, SlateRequest, Suppressed
 from recommender.soundness import check_indices, check_trees
 
 if TYPE_CHECKING:
@@ -305,23 +305,23 @@ class Engine:
     def _items(self, ranking: Ranking, chosen: IntVector, overlay: CatalogOverlay) -> Iterator[SlateItem]:
         """Slots of some rows of a ranking, best first."""
         item_idx = ranking.item_idx[chosen]
-        codes, parts = self._ranks.explain(ranking, chosen)
+        parts = self._ranks.explain(ranking, chosen)
         keys, kinds = self.items.item_key[item_idx].tolist(), self.items.kind[item_idx].tolist()
         ids, titles = self.items.texts("id", item_idx), self.items.texts("title", item_idx)
-        rows = zip(item_idx.tolist(), ids, keys, kinds, titles, parts.tolist(), strict=True)
-        for rank, (row, item_id, key, kind, title, weights) in enumerate(rows, 1):
-            reasons = reasons_of(codes, weights)
+        scores, sources = parts.scores(), parts.sources()
+        rows = zip(item_idx.tolist(), ids, keys, kinds, titles, scores, sources, strict=True)
+        for place, (row, item_id, key, kind, title, score, source) in enumerate(rows):
             yield SlateItem(
-                rank=rank,
+                rank=place + 1,
                 item_idx=row,
                 item_id=item_id,
                 item_key=key,
                 kind=KINDS[kind],
                 title=overlay.title(key, title),
-                score=sum(reason.weight for reason in reasons),
+                score=score,
                 propensity=1.0,
-                source=source_of(reasons),
-                reasons=reasons,
+                source=source,
+                reasons=parts.of(place),
             )
 
     def _strategy(self, query: Query, contributions: FloatMatrix) -> str:

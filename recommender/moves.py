@@ -18,7 +18,8 @@ from features.ids import key64
 from features.journey import STAGES
 from recommender.contract import ArraySpec
 from recommender.move_features import BASE, MOVE_FEATURES, REASON_OF, REASONS, Alive, MoveFeatures, has_intent
-from recommender.slate import Move, Reason
+from recommender.reasons import Reason
+from recommender.slate import Move
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

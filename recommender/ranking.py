@@ -9,6 +9,7 @@ import numpy as np
 
 from recommender.blend import Pool, context_of
 from recommender.ranker import N_RANKED
+from recommender.reasons import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,22 +95,15 @@ class Ranks:
             lost = ranking.score * -np.expm1(-lost)
         return ranking._replace(score=ranking.score - lost, faded=lost)
 
-    def explain(self, ranking: Ranking, chosen: IntVector) -> tuple[Sequence[str], FloatMatrix]:
-        """Codes of reasons, and what each adds to the score of some rows: they sum to it.
-
-        Returns
-        -------
-        codes
-            The last one is ``base``, before it ``faded`` where something was shown before.
-        parts : float32, shape (len(chosen), len(codes))
-        """
+    def explain(self, ranking: Ranking, chosen: IntVector) -> Parts:
+        """What each reason adds to the score of some rows; ``base`` is the last one, ``faded`` before it."""
         codes, parts = self._explained(ranking, chosen)
-        if ranking.faded is None:
-            return codes, parts
-        lost = -ranking.faded[chosen].astype(np.float32)
-        return (*codes[:-1], "faded", codes[-1]), np.insert(parts, len(codes) - 1, lost, axis=1)
+        if ranking.faded is not None:
+            codes = (*codes[:-1], "faded", codes[-1])
+            parts = np.insert(parts, len(codes) - 2, -ranking.faded[chosen].astype(np.float32), axis=1)
+        return Parts(codes, parts.astype(np.float64))
 
-    def _explained(self, ranking: Ranking, chosen: IntVector) -> tuple[Sequence[str], FloatMatrix]:
+    def _explained(self, ranking: Ranking, chosen: IntVector) -> tuple[tuple[str, ...], FloatMatrix]:
         slope, intercept = ranking.slope[chosen][:, None], ranking.intercept[chosen][:, None]
         parts = ranking.blended(chosen)
         if ranking.rows is None or self.ranker is None:

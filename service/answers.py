@@ -123,7 +123,8 @@ def _item(item: SlateItem, serving: Serving, explain: str) -> dict[str, Any]:
         "attributes": _attributes(item, serving),
     }
     if explain != "none":
-        answer["reasons"] = [{"code": r.code, "text": r.text, "weight": r.weight} for r in item.reasons]
+        told = item.reasons if explain == "full" else item.reasons.short
+        answer["reasons"] = [{"code": code, "text": text, "weight": weight} for code, text, weight in told]
     return answer
 
 

@@ -16,7 +16,8 @@ import structlog
 from features.catalog import Item, check_item
 from features.errors import InputError, InvalidData
 from features.ids import key64
-from recommender.slate import REASON_TEXTS, Reason, Slate, SlateItem, SlateRequest
+from recommender.reasons import Reasons
+from recommender.slate import Slate, SlateItem, SlateRequest
 from service.current import write_atomically
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _slot(rank: int, key: int, item: Item) -> SlateItem:
         score=score,
         propensity=1.0,
         source="popular",
-        reasons=(Reason("popular", REASON_TEXTS["popular"], score),),
+        reasons=Reasons.only("popular", score),
     )
 
 

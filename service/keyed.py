@@ -11,7 +11,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from recommender.items import KINDS
-from recommender.slate import REASON_TEXTS, Reason, Slate, SlateItem
+from recommender.reasons import Reasons
+from recommender.slate import Slate, SlateItem
 from service.deciding import Seeded
 from service.problems import DecisionKeyConflict
 from service.store.kept import KEEP_S, Kept, KeptSlot, digest_of_ask, digest_of_key, pack_kept, pack_slots
@@ -142,5 +143,5 @@ def _slot(rank: int, slot: KeptSlot, row: int, serving: Serving) -> SlateItem | 
         return Missing(rank, None, "withdrawn")
     if not is_available:
         return Missing(rank, item_id, "sold_out")
-    reasons = (Reason(slot.source, REASON_TEXTS[slot.source], slot.score),)
+    reasons = Reasons.only(slot.source, slot.score)
     return SlateItem(rank, row, item_id, slot.item_key, kind, title, slot.score, slot.propensity, slot.source, reasons)

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from features.journey import STAGES, Standing
-from recommender.slate import REASON_TEXTS
+from recommender.reasons import REASON_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,8 +21,9 @@ from recommender.items import KINDS
 from recommender.moves import Moves
 from recommender.overlay import NO_OVERLAY, CatalogOverlay
 from recommender.ranker import Ranker
+from recommender.reasons import REASON_TEXTS
 from recommender.scale import Scale
-from recommender.slate import REASON_TEXTS, SlateRequest
+from recommender.slate import SlateRequest
 from tests.recommender.small import (
     CATALOG,
     CATEGORIES,

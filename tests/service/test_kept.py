@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.journey import STAGES, Standing
-from recommender.slate import REASON_TEXTS
+from recommender.reasons import REASON_TEXTS
 from service.store.kept import Kept, KeptSlot, digest_of_ask, digest_of_key, pack_kept, pack_slots, unpack_kept
 
 slots = st.builds(
