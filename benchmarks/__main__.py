@@ -46,7 +46,7 @@ class Size:
     cases: int
 
 
-QUICK = Size(events=50_000, states=600, seconds=1.5, rounds=2, latency_s=6, picks=1_000, cases=200)
+QUICK = Size(events=50_000, states=600, seconds=1.5, rounds=2, latency_s=6, picks=5_000, cases=200)
 FULL = Size(events=1_000_000, states=2_000, seconds=4, rounds=3, latency_s=20, picks=10_000, cases=2_000)
 
 

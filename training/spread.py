@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
@@ -35,12 +36,14 @@ def spread(work: Callable[[range], T], n: int, *, least: int) -> list[T]:
     edges = [n * i // (n_processes * PARTS_EACH) for i in range(n_processes * PARTS_EACH + 1)]
     parts = [range(start, end) for start, end in itertools.pairwise(edges) if end > start]
     _work.append(work)
+    gc.freeze()  # or the children's collectors would write to every page that they share with this process
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait hold nothing a child needs
             with ProcessPoolExecutor(n_processes, mp_context=get_context("fork")) as pool:
                 return list(pool.map(_answer, parts))
     finally:
+        gc.unfreeze()
         _work.pop()
 
 
@@ -60,5 +63,6 @@ def is_child() -> bool:
 
 
 def _answer(part: range) -> Any:
+    gc.disable()  # answers are many small objects that live until the end: looking them through again costs a third
     with threadpool_limits(1, "blas"):  # each child has one core
         return _work[-1](part)
