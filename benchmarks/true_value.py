@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from recommender.engine import Engine
     from training.load import Data
 
-SIZES: Final = "100,1000,10000,100000"
+SIZES: Final = "0,100,1000,10000,100000"
+OF_AN_UNKNOWN_SHOP: Final = 100
+"""Events of a shop from whose log nothing is learned, since it begins where its log does."""
 MODEL, BLIND, POPULAR = "the model", "blind to the stage", "popular alone"
 
 
@@ -43,12 +45,15 @@ class Shop:
     """A simulated shop, what was learned from its log, and who comes next."""
 
     def __init__(self, home: Path, *, events: int, n_visits: int, seed: int = 0) -> None:
-        simulate(home, events=events, seed=seed, end=END)
+        n_events = events or OF_AN_UNKNOWN_SHOP
+        simulate(home, events=n_events, seed=seed, end=END)
         self._seed = seed
         self._journey, self._n_visits = Journey.load(None), n_visits
         self._data = load(home, END, _quietly)
+        if not events:
+            self._data = load(home, self._data.start, _quietly)
         self.engine = trained(self._data, self._journey, seed)
-        self._environment = Environment.after(events=events, seed=seed, end=END)
+        self._environment = Environment.after(events=n_events, seed=seed, end=END)
         self.visits = self._environment.visitors(n_visits)
 
     def trial(self) -> Trial:

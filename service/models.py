@@ -24,7 +24,10 @@ MAX_PAGE = 1_000
 """How many ids a list of a request may hold."""
 
 Kind = Literal["product", "content", "action"]
-Explain = Literal["none", "short", "full"]
+Explain = Annotated[
+    Literal["none", "short", "full"],
+    Field(description="Reasons of an item: none, the three that speak most for it and the rest, or all."),
+]
 
 
 def _id(text: str) -> str:

@@ -80,6 +80,18 @@ def test_reasons_sum_to_the_score_of_their_item(with_service):
         assert 0 < item["propensity"] <= 1
 
 
+def test_reasons_are_short_unless_all_are_asked_for_and_sum_to_the_score_either_way(with_service):
+    async def body(caller):
+        await caller.send(event("e-1", item_id="sku-7"), event("e-2", item_id="sku-8"))
+        return await caller.slate("c-1", dry_run=True), await caller.slate("c-1", dry_run=True, explain="full")
+
+    short, full = with_service(body)
+    for few, every in zip(short["items"], full["items"], strict=True):
+        assert len(few["reasons"]) <= min(4, len(every["reasons"]))
+        for item in (few, every):
+            assert sum(reason["weight"] for reason in item["reasons"]) == pytest.approx(item["score"], abs=1e-6)
+
+
 def test_explain_none_gives_no_reasons_and_full_says_what_was_held_back(with_service):
     async def body(caller):
         await caller.send(event("e-1", type="purchase", item_id="sku-1"))

@@ -104,6 +104,22 @@ def test_a_model_keeps_its_signs_and_measures_deeds_from_nobody(drawn):
     assert np.mean(expit(fitted)) == pytest.approx(np.mean(y[2_000:]), abs=0.01)
 
 
+def test_who_is_silent_for_longer_than_anybody_before_counts_as_that():
+    """The order rate goes on beyond where cases were seen, as a line in its logarithm."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((6_000, len(MOVE_FEATURES)))
+    rate = MOVE_FEATURES.index("order_rate")
+    x[:, rate] = np.exp(rng.uniform(np.log(0.02), np.log(3.0), len(x)))
+    y = rng.random(len(x)) < expit(-1 + 1.2 * np.log(x[:, rate]))
+    target = Target("next_order", "retention", 30, "order", is_absence=False)
+    model = fit_move(target, Slice(x[:4_000], y[:4_000]), Slice(x[4_000:], y[4_000:]), seed=0)
+    longer = np.zeros((2, len(MOVE_FEATURES)))
+    longer[:, rate] = 0.02, 0.002
+    seen, unseen = model.logits(longer)
+    assert unseen < seen - 1.0
+    assert unseen == pytest.approx(-1 + 1.2 * np.log(0.002), abs=1.0)
+
+
 def test_noise_gives_no_model_or_one_that_hardly_moves():
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, 5, (4_000, len(MOVE_FEATURES))), rng.random(4_000) < 0.3

@@ -21,11 +21,12 @@ Z_95: Final = 1.959964
 
 
 class Line(NamedTuple):
-    """Slope and intercept, with the standard error of the slope."""
+    """Slope and intercept, with the standard error of the slope; ``loss`` is of all rows, with the prior, in nats."""
 
     slope: float
     intercept: float
     slope_se: float
+    loss: float = 0.0
 
     @property
     def slope_interval(self) -> tuple[float, float]:
@@ -57,7 +58,7 @@ def fit_line(logit: NDArray[np.float64], y: NDArray[np.bool_], *, prior_sd: floa
         if done:
             break
     slope_se = float(np.sqrt(np.linalg.inv(hessian)[0, 0]))
-    return Line(float(at[0]), float(at[1]), slope_se)
+    return Line(float(at[0]), float(at[1]), slope_se, loss)
 
 
 def _loss(x: NDArray[np.float64], y: NDArray[np.bool_], at: NDArray[np.float64], penalty: NDArray[np.float64]) -> float:

@@ -8,8 +8,8 @@ import numpy as np
 
 from recommender.move_features import MOVE_FEATURES, REASON_OF, value_of_nobody
 from recommender.moves import MoveModel, Term
-from training.fitting.calibrate import PRIOR_SD, fit_line
-from training.fitting.stumps import Additive, fit_stumps
+from training.fitting.calibrate import PRIOR_SD, Line, fit_line
+from training.fitting.stumps import NOTHING_BEGUN, TOP, Additive, Shape, fit_stumps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 MAX_FEATURES: Final = 14
 """A model keeps the features that move its logit most: fewer to compute at each request, fewer to explain."""
 MIN_SLOPE: Final = 0.1
+RATE: Final = MOVE_FEATURES.index("order_rate")
+RATES: Final = np.geomspace(1e-4, 30.0, 64)
+"""Ends of the steps that a line in the logarithm of the order rate is cut into."""
+RATE_PRIOR_SD: Final = 10.0
+"""Of the line's slope: hardly any."""
+LIKE_ORDERS: Final = frozenset(("order", "touch"))
+"""Signals of moves that the order rate may speak for."""
 FREE: Final = frozenset(
     ("purchase_overdue_ratio", "mean_purchase_gap_days", "last_order_age_days", "fulfilled_age_days", "hour", "weekday")
 )
@@ -52,21 +59,53 @@ def fit_move(target: Target, earlier: Slice, later: Slice, *, seed: int) -> Move
 
     The calibrating slope and intercept are folded into the steps, so that these still add up to the logit.
     """
-    columns = _columns(fit_stumps(earlier.x, earlier.y, later, _signs(target), seed=seed), earlier.x)
-    signs = [_signs(target)[column] for column in columns]
-    narrow = Slice(earlier.x[:, columns], earlier.y), Slice(later.x[:, columns], later.y)
-    additive = fit_stumps(*narrow[0], narrow[1], signs, seed=seed)
-    line = fit_line(additive(narrow[1].x), later.y, prior_sd=PRIOR_SD)
+    found = [_shaped(target, earlier, later, begun, seed) for begun in (NOTHING_BEGUN, *_of_rate(target, earlier))]
+    columns, additive, line = min(found, key=lambda one: one.line.loss)
     if line.slope < MIN_SLOPE or not additive.shapes:
         return None
     base, terms = line.intercept + line.slope * additive.base, []
     for place, shape in additive.shapes.items():
         name = MOVE_FEATURES[columns[place]]
         value = shape.value * line.slope
-        start = _start(name, additive, place, narrow[0].x) * line.slope
+        start = _start(name, additive, place, earlier.x[:, columns]) * line.slope
         base += start
         terms.append(Term(name, shape.upper.tolist(), (value - start).tolist()))
     return MoveModel(target.move, target.stage, target.horizon_days, base, tuple(terms))
+
+
+class _Shaped(NamedTuple):
+    """Shapes of some columns, and how they are calibrated on the later slice."""
+
+    columns: list[int]
+    additive: Additive
+    line: Line
+
+
+def _shaped(target: Target, earlier: Slice, later: Slice, begun: Additive, seed: int) -> _Shaped:
+    """Stumps on top of what is begun with: on all features, then on those that count."""
+    columns = _columns(fit_stumps(*earlier, later, _signs(target), seed=seed, begun=begun), earlier.x)
+    signs = [_signs(target)[column] for column in columns]
+    few = Slice(earlier.x[:, columns], earlier.y), Slice(later.x[:, columns], later.y)
+    kept = Additive(begun.base, {columns.index(c): shape for c, shape in begun.shapes.items() if c in columns})
+    additive = fit_stumps(*few[0], few[1], signs, seed=seed, begun=kept)
+    return _Shaped(columns, additive, fit_line(additive(few[1].x), later.y, prior_sd=PRIOR_SD))
+
+
+def _of_rate(target: Target, earlier: Slice) -> list[Additive]:
+    """The logit as a straight line in the logarithm of the order rate that BG/NBD expects, in many small steps.
+
+    Stumps alone end where cases grow few: who has been silent for longer than anybody before counts as if for as long.
+    None where orders are not what the move is about, or the line goes the wrong way.
+    """
+    rate = earlier.x[:, RATE]
+    if target.signal not in LIKE_ORDERS or not (rate > 0).any():
+        return []
+    logs = np.log(np.clip(rate, RATES[0], RATES[-1]))
+    line = fit_line(logs, earlier.y, prior_sd=RATE_PRIOR_SD)
+    if line.slope * (-1 if target.is_absence else 1) <= 0:
+        return []
+    steps = np.log(np.concatenate([RATES[:1], np.sqrt(RATES[1:] * RATES[:-1]), RATES[-1:]]))
+    return [Additive(line.intercept, {RATE: Shape(np.append(RATES, TOP), line.slope * steps)})]
 
 
 def _columns(additive: Additive, x: FloatMatrix) -> list[int]:

@@ -56,6 +56,10 @@ class Shape(NamedTuple):
         """Value at one point."""
         return float(self.value[np.searchsorted(self.upper, x)])
 
+    def __add__(self, other: Shape) -> Shape:  # type: ignore[override]
+        upper = np.union1d(self.upper, other.upper)
+        return Shape(upper, self(upper) + other(upper))
+
 
 class Additive(NamedTuple):
     """``base`` and a shape for each feature (its column) that has one; the logit is their sum."""
@@ -70,6 +74,15 @@ class Additive(NamedTuple):
             logit += shape(x[:, column])
         return logit
 
+    def __add__(self, other: Additive) -> Additive:  # type: ignore[override]
+        columns = sorted({*self.shapes, *other.shapes})
+        shapes = {c: self.shapes.get(c, FLAT) + other.shapes.get(c, FLAT) for c in columns}
+        return Additive(self.base + other.base, shapes)
+
+
+FLAT: Final = Shape(np.array([TOP]), np.zeros(1))
+NOTHING_BEGUN: Final = Additive(0.0, {})
+
 
 def fit_stumps(
     x: FloatMatrix,
@@ -78,6 +91,7 @@ def fit_stumps(
     signs: Sequence[int],
     *,
     seed: int,
+    begun: Additive = NOTHING_BEGUN,
 ) -> Additive:
     """Boost stumps on one slice of time until they no longer help on a later one.
 
@@ -86,13 +100,18 @@ def fit_stumps(
     x : float64, shape (n, n_features)
     signs : sequence of int
         A feature: 1 where the chance may only rise with it, -1 only fall, 0 either.
+    begun : Additive, optional
+        What the stumps are added to.
     """
     params = PARAMS | {"monotone_constraints": list(signs), "seed": seed, "min_data_in_leaf": max(20, len(y) // 400)}
-    train = lgb.Dataset(x, y.astype(np.float64), params=params, free_raw_data=False)
-    valid = lgb.Dataset(later[0], later[1].astype(np.float64), reference=train, params=params, free_raw_data=False)
+    # Without anything begun LightGBM begins with the mean; a start of its own would have to be climbed out of.
+    starts = (begun(x), begun(later[0])) if begun.shapes else (None, None)
+    how = {"params": params, "free_raw_data": False}
+    train = lgb.Dataset(x, y.astype(np.float64), init_score=starts[0], **how)
+    valid = lgb.Dataset(later[0], later[1].astype(np.float64), reference=train, init_score=starts[1], **how)
     stop = lgb.early_stopping(PATIENCE, verbose=False)
     booster = lgb.train(params, train, N_ROUNDS, valid_sets=[valid], callbacks=[stop])
-    return additive_of(booster.dump_model(num_iteration=booster.best_iteration)["tree_info"])
+    return begun + additive_of(booster.dump_model(num_iteration=booster.best_iteration)["tree_info"])
 
 
 def additive_of(trees: Sequence[dict[str, Any]]) -> Additive:
