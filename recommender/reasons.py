@@ -121,9 +121,14 @@ class Parts:
 
     def _in_order(self, order: NDArray[np.int64], n: NDArray[np.int64]) -> list[tuple[Reason, ...]]:
         weights = np.take_along_axis(self.weights, order, axis=1).tolist()
-        codes, texts = self.codes, [REASON_TEXTS[code] for code in self.codes]
+        codes = self.codes
         return [
-            tuple([Reason(codes[at], texts[at], weight) for at, weight in zip(row[:k], values, strict=False)])
+            tuple(
+                [
+                    Reason(codes[at], REASON_TEXTS[codes[at]], weight)
+                    for at, weight in zip(row[:k], values, strict=False)
+                ]
+            )
             for row, values, k in zip(order.tolist(), weights, n.tolist(), strict=True)
         ]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import lightgbm
 import numpy as np
 import pytest
 
 from benchmarks.trees import N_FEATURES, by_numpy, made
 from recommender.candidates import STAGE_FEATURES, feature_names, reason_codes
+from recommender.engine import sources_of
+from recommender.slate import SlateRequest
 from recommender.soundness import check_trees
 from recommender.trees import Trees
-from training.ranking import Rows, arrays_of
+from tests.recommender.small import NOW, after, engine_of, small_arrays
+from training.ranking import PARAMS, Rows, arrays_of
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +70,21 @@ def test_places_are_known_only_where_all_rows_have_them():
     one = Rows(np.ones((1, 2), np.float32), np.ones(1, np.uint8), np.array([1]), np.zeros(1, np.int32))
     assert Rows.joined([one, one]).place.tolist() == [0, 0]
     assert Rows.joined([one, one._replace(place=None)]).place is None
+
+
+def test_a_ranked_slate_tells_reasons_that_sum_to_each_score():
+    arrays = small_arrays()
+    sources = sources_of(arrays)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2_000, len(feature_names(sources)))).astype(np.float32)
+    data = lightgbm.Dataset(rows, (rows.sum(axis=1) > 0).astype(np.uint8), group=[50] * 40)
+    booster = lightgbm.train({**PARAMS, "num_leaves": 7, "min_data_in_leaf": 5}, data, 40)
+    engine = engine_of(arrays | arrays_of(booster, len(sources), np.ones((2, 2), np.bool_)))
+    assert engine.ranker is not None
+    slate = engine.decide(after(("item_view", "cup"), ("item_view", "kettle")), SlateRequest(limit=8), NOW)
+    assert len(slate.items) == 8
+    for item in slate.items:
+        for reasons in (item.reasons, item.reasons.short):
+            assert sum(reason.weight for reason in reasons) == pytest.approx(item.score, abs=1e-5)
+            assert all(reason.text for reason in reasons)
+        assert {reason.code for reason in item.reasons} <= {*reason_codes(sources), "base"} - {"blend"}
