@@ -94,7 +94,8 @@ def test_a_link_that_makes_too_many_of_one_customer_is_refused_and_changes_nothi
     assert {answer.status_code for answer in answers} == {202}
     assert (refused.status_code, refused.json()["code"]) == (409, "group_full")
     assert [(each["index"], each["code"]) for each in batch["rejected"]] == [(0, "group_full")]
-    assert batch["accepted"] == 1
+    # Sent again after a busy store's 503, what was stored the first time is a duplicate.
+    assert batch["accepted"] + batch["duplicates"] == 1
     assert (freed.status_code, again.status_code) == (202, 202)
     assert identities == ["c-1", *sorted([f"anon:{n}" for n in range(1, MAX_GROUP - 1)] + ["anon:one-more"])]
 
