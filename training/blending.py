@@ -183,14 +183,15 @@ def _division(strangers: Pools, prior: FloatVector, rng: np.random.Generator) ->
     time, each judged by what the others teach, and their gains against their own spread.
     """
     popular = np.array([source == "popular" for source in strangers.sources], np.float32)
-    gains = []
-    for fold in np.array_split(np.arange(len(strangers)), N_FOLDS):
-        mixed = _mean_of_climbs(strangers.take(np.setdiff1d(np.arange(len(strangers)), fold)), prior, rng)
-        own = strangers.take(fold)
+    whole = _mean_of_climbs(strangers, prior, rng)
+    if not (popular @ strangers.parts).any():
+        return whole
+    every, gains = np.arange(len(strangers)), []
+    for fold in np.array_split(every, N_FOLDS):
+        own, others = strangers.take(fold), strangers.take(np.setdiff1d(every, fold))
+        mixed = _mean_of_climbs(others, prior, rng) if others.parts.any() else popular
         gains.append(mean_ndcg(own, mixed) - mean_ndcg(own, popular))
-    if np.mean(gains) <= np.std(gains, ddof=1) / np.sqrt(N_FOLDS):
-        return popular
-    return _mean_of_climbs(strangers, prior, rng)
+    return whole if np.mean(gains) > np.std(gains, ddof=1) / np.sqrt(N_FOLDS) else popular
 
 
 def _mean_of_climbs(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatVector:

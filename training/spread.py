@@ -63,6 +63,6 @@ def is_child() -> bool:
 
 
 def _answer(part: range) -> Any:
-    gc.disable()  # answers are many small objects that live until the end: looking them through again costs a third
+    gc.disable()  # answers are many small objects that live until the end: no need to look them through
     with threadpool_limits(1, "blas"):  # each child has one core
         return _work[-1](part)

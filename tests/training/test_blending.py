@@ -100,6 +100,23 @@ def test_strangers_see_what_is_popular_where_what_was_better_once_is_not_so_late
     assert weights[0, 1] == 0
 
 
+@pytest.mark.parametrize("only", [1, 2])
+def test_strangers_to_whom_popularity_says_nothing_get_what_does(only):
+    strangers = sample_of(60, only)
+    strangers.parts[[source for source in range(len(SOURCES)) if source != only]] = 0
+    weights = learn(with_strangers(strangers, sample_of(600, 0, seed=1))).weights["any"]
+    assert np.isfinite(weights).all()
+    assert weights[0, only] > 0
+
+
+def test_strangers_of_whom_hardly_anybody_was_proposed_anything_see_what_is_popular():
+    strangers = sample_of(60, 0)
+    strangers.parts[:, N_ITEMS:] = 0
+    weights = learn(with_strangers(strangers, sample_of(600, 1, seed=1))).weights["any"]
+    assert np.isfinite(weights).all()
+    assert weights[0, 0] > 0
+
+
 def test_a_context_with_too_few_cases_serves_the_global_weights():
     blend = learn(and_(sample_of(300, 0, context=0), sample_of(MIN_CASES - 1, 1, context=1, seed=1)))
     without_cases = blend.of("any", CONTEXTS[2])

@@ -26,7 +26,7 @@ class Line(NamedTuple):
     slope: float
     intercept: float
     slope_se: float
-    loss: float = 0.0
+    loss: float
 
     @property
     def slope_interval(self) -> tuple[float, float]:

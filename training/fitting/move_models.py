@@ -86,8 +86,9 @@ def _shaped(target: Target, earlier: Slice, later: Slice, begun: Additive, seed:
     columns = _columns(fit_stumps(*earlier, later, _signs(target), seed=seed, begun=begun), earlier.x)
     signs = [_signs(target)[column] for column in columns]
     few = Slice(earlier.x[:, columns], earlier.y), Slice(later.x[:, columns], later.y)
-    kept = Additive(begun.base, {columns.index(c): shape for c, shape in begun.shapes.items() if c in columns})
-    additive = fit_stumps(*few[0], few[1], signs, seed=seed, begun=kept)
+    kept = {columns.index(c): shape for c, shape in begun.shapes.items() if c in columns}
+    start = Additive(begun.base, kept) if kept else NOTHING_BEGUN
+    additive = fit_stumps(*few[0], few[1], signs, seed=seed, begun=start)
     return _Shaped(columns, additive, fit_line(additive(few[1].x), later.y, prior_sd=PRIOR_SD))
 
 
