@@ -439,7 +439,7 @@ def demo(
         say.print(f"version {made.version} is the champion; starting the service", markup=False)
         with _serving(settings, journey) as base:
             client = Client(base)
-            if not client.wait_for_model(made.bundle.name):
+            if not client.wait_for_model(made.bundle.name, settings.workers):
                 raise StoreUnavailable(f"the service at {base} did not take the new model within a minute")
             walk(client, say)
             say.rule("try it")
