@@ -111,7 +111,8 @@ class Blend:
     weights : float32 arrays of shape (n_contexts, n_sources) by task
         Rows as ``CONTEXTS``.
     n_cases : sequences of shape (n_contexts,) by task
-        How many cases each context was learned from; empty where nothing was learned.
+        How many cases of customers with a past each context was learned from; empty where nothing was learned. To
+        strangers only what is impersonal counts, so their cases say nothing of the weights of everybody else.
     """
 
     sources: tuple[str, ...]

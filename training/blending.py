@@ -64,7 +64,10 @@ def learn_blend(sources: tuple[str, ...], pools: Mapping[str, Pools], *, seed: i
             task: _open_to_all(_weights(cases, prior[task][0], rng), sources) if cases.parts.any() else prior[task]
             for task, cases in pools.items()
         },
-        {task: np.bincount(cases.context, minlength=len(CONTEXTS)).tolist() for task, cases in pools.items()},
+        {
+            task: np.bincount(cases.with_past().context, minlength=len(CONTEXTS)).tolist()
+            for task, cases in pools.items()
+        },
     )
 
 

@@ -100,6 +100,13 @@ def test_strangers_see_what_is_popular_where_what_was_better_once_is_not_so_late
     assert weights[0, 1] == 0
 
 
+def test_strangers_are_not_counted_among_the_cases_that_pooled_weights_are_weighed_by():
+    sample = with_strangers(sample_of(500, 0), sample_of(60, 1, context=2, seed=1))
+    blend = learn(sample)
+    assert blend.n_cases["any"] == [0, 0, 60, *[0] * (len(CONTEXTS) - 3)]
+    assert np.allclose(blend.pooled().weights["any"][0], blend.weights["any"][2], atol=1e-6)
+
+
 @pytest.mark.parametrize("only", [1, 2])
 def test_strangers_to_whom_popularity_says_nothing_get_what_does(only):
     strangers = sample_of(60, only)
