@@ -17,7 +17,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from features.journey import Journey
-from recommender.blend import CONTEXTS, STAGES, TASKS
+from recommender.blend import STAGES, TASKS
 from training.blending import learn_blend, ndcg_of
 from training.job import DEFAULT_SIZES, load, split
 from training.pools import joined
@@ -88,7 +88,7 @@ def values_without(earlier: Sequence[Lesson], last: Lesson, sources: tuple[str, 
 
 def cost(pools: Pools, whole: NDArray[np.float64], without: NDArray[np.float64]) -> Cost:
     """What leaving a source out changes."""
-    stage = np.array([STAGES.index(CONTEXTS[context].split("/")[0]) for context in pools.context.tolist()], np.int64)
+    stage = np.array([STAGES.index(standing.stage) for standing in pools.standings], np.int64)
     cells = [stage == number for number in range(len(STAGES)) if (stage == number).sum() >= MIN_CASES]
     return Cost(change(whole, without), min((change(whole[cell], without[cell]) for cell in cells), default=None))
 

@@ -1,7 +1,7 @@
 """Blending: one weight a source, learned per context on a validation slice of time.
 
-A context is a stage and whether the customer is in the middle of a session; a task is whether things
-already touched may be shown. The weights of a context lie on the simplex, so a score lies in [0, 1].
+A context is a stage and whether the customer is in the middle of a session, or that nothing is known of them; a task is
+whether things already touched may be shown. The weights of a context lie on the simplex, so a score lies in [0, 1].
 """
 
 from __future__ import annotations
@@ -27,9 +27,22 @@ N_CANDIDATES = 100
 """How many candidates each source is asked for."""
 
 
+STRANGER: Final = "stranger"
+"""The context of those of whom nothing is known: only what is impersonal has something for them."""
+COMPARING: Final = "engagement"
+"""The stage of an unknown visitor on an item's page, or who searches, as far as weights go."""
+
+
 def context_of(stage: str, *, live: bool) -> str:
     """Name of a blend context."""
     return f"{stage}/{'live' if live else 'between'}"
+
+
+def context_for(query: Query, stage: str, *, live: bool) -> str:
+    """Name of the context that a query is weighed in: who is unknown and on an item's page compares."""
+    if query.has_past:
+        return context_of(stage, live=live)
+    return context_of(COMPARING, live=live) if query.has_page else STRANGER
 
 
 PRIOR: Final[Mapping[str, Mapping[str, float]]] = {
@@ -77,7 +90,7 @@ PRIOR: Final[Mapping[str, Mapping[str, float]]] = {
 }
 """Rounded means of what was learned on data sets of several kinds."""
 
-CONTEXTS = tuple(context_of(stage, live=live) for stage in STAGES for live in (False, True))
+CONTEXTS = (*(context_of(stage, live=live) for stage in STAGES for live in (False, True)), STRANGER)
 
 
 class Pool(NamedTuple):
@@ -111,8 +124,7 @@ class Blend:
     weights : float32 arrays of shape (n_contexts, n_sources) by task
         Rows as ``CONTEXTS``.
     n_cases : sequences of shape (n_contexts,) by task
-        How many cases of customers with a past each context was learned from; empty where nothing was learned. To
-        strangers only what is impersonal counts, so their cases say nothing of the weights of everybody else.
+        How many cases each context was learned from; empty where nothing was learned.
     """
 
     sources: tuple[str, ...]
@@ -153,15 +165,17 @@ class Blend:
     def pooled(self) -> Blend:
         """The same weights blind to the stage: in every stage the mean over stages, by their cases.
 
-        Being in a session is no stage, and stays told apart.
+        Being in a session is no stage, nor is being unknown: they stay told apart.
         """
+        n_staged = len(CONTEXTS) - 1
         weights: dict[str, NDArray[np.float32]] = {}
         for task, rows in self.weights.items():
-            by_stage = rows.reshape(len(STAGES), -1, len(self.sources))
-            n = np.asarray(self.n_cases.get(task, [0] * len(CONTEXTS)), np.float64).reshape(len(STAGES), -1)
+            by_stage = rows[:n_staged].reshape(len(STAGES), -1, len(self.sources))
+            counted = self.n_cases.get(task, [0] * len(CONTEXTS))[:n_staged]
+            n = np.asarray(counted, np.float64).reshape(len(STAGES), -1)
             share = np.where(n.sum(axis=0) > 0, n, 1.0)
             mean = np.einsum("sl,sln->ln", share / share.sum(axis=0), by_stage)
-            weights[task] = np.tile(mean, (len(STAGES), 1)).astype(np.float32)
+            weights[task] = np.concatenate([np.tile(mean, (len(STAGES), 1)), rows[n_staged:]]).astype(np.float32)
         return replace(self, weights=weights)
 
     def projected(self, sources: tuple[str, ...]) -> Blend:

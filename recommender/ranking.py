@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recommender.blend import Pool, context_of
+from recommender.blend import Pool, context_for
 from recommender.ranker import N_RANKED
 from recommender.reasons import Parts
 
@@ -51,9 +51,6 @@ class Ranking(NamedTuple):
         return parts
 
 
-COMPARING: Final = "engagement"
-
-
 @dataclass(frozen=True)
 class Ranks:
     """Everything that turns a query into a :class:`Ranking`."""
@@ -67,9 +64,7 @@ class Ranks:
     def rank(self, query: Query, standing: Standing, pool: Pool, *, live: bool) -> Ranking:
         """What all sources proposed for one query, on one scale; what the blend gives nothing is left out."""
         task = "new" if query.is_unseen_only else "any"
-        # The weights for strangers are learned where there is nothing to go by; one on an item's page compares.
-        stage = COMPARING if query.has_page and not query.has_past else standing.stage
-        weights = self.blend.of(task, context_of(stage, live=live))
+        weights = self.blend.of(task, context_for(query, standing.stage, live=live))
         ranker = self.ranker if (query.has_past or query.has_page) and self._is_ranked(task, live=live) else None
         score: FloatVector = pool.parts @ weights
         kept = best_rows(score, N_RANKED if ranker else len(score))

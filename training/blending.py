@@ -3,8 +3,8 @@
 For each task the global weights are found first, by going through the sources one at a time from several of the
 best starts, each time on cases of its own. What does as well as the best on all cases is averaged: one climb ends where
 it happens to, and its end fits the cases that it was made on. Each context starts from the global weights and moves as
-far as its own cases carry it: ``w = (n w_context + kappa w_global) / (n + kappa)``. Last, what has something for
-strangers is divided as strangers want it.
+far as its own cases carry it: ``w = (n w_context + kappa w_global) / (n + kappa)``. Strangers are a context of their
+own, in which what has something for them is divided as they want it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import types
 
-from recommender.blend import CONTEXTS, Blend
+from recommender.blend import CONTEXTS, STRANGER, Blend
 from recommender.kernels import FLOATS, LONGS, compiled, read_only
 from training.pools import CUT, DISCOUNT
 
@@ -64,10 +64,7 @@ def learn_blend(sources: tuple[str, ...], pools: Mapping[str, Pools], *, seed: i
             task: _open_to_all(_weights(cases, prior[task][0], rng), sources) if cases.parts.any() else prior[task]
             for task, cases in pools.items()
         },
-        {
-            task: np.bincount(cases.with_past().context, minlength=len(CONTEXTS)).tolist()
-            for task, cases in pools.items()
-        },
+        {task: np.bincount(cases.context, minlength=len(CONTEXTS)).tolist() for task, cases in pools.items()},
     )
 
 
@@ -140,7 +137,7 @@ def stepped(
 
 
 def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
-    """The same weights with popularity never at nothing: it is all that a customer without a past can be shown."""
+    """The same weights with popularity never at nothing: where all else is silent there is something to show."""
     floored: FloatMatrix = weights.copy()
     floored[:, [source == "popular" for source in sources]] += POPULAR_FLOOR
     shares: FloatMatrix = (floored / floored.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -148,35 +145,31 @@ def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
 
 
 def _weights(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatMatrix:
-    # Strangers can be shown little but what is popular: they have a say in their own contexts only.
-    known = pools.with_past()
+    is_stranger = pools.context == CONTEXTS.index(STRANGER)
+    known, strangers = pools.take(np.flatnonzero(~is_stranger)), pools.take(np.flatnonzero(is_stranger))
     everywhere = _mean_of_climbs(known if known.parts.any() else pools, prior, rng)
     rows = np.tile(everywhere, (len(CONTEXTS), 1))
-    for context in range(len(CONTEXTS)):
-        own = np.flatnonzero(pools.context == context)
-        mine = pools.take(own)
-        if len(own) >= MIN_CASES and mine.parts.any():
+    for context in np.unique(known.context).tolist():
+        mine = known.take(np.flatnonzero(known.context == context))
+        if len(mine) >= MIN_CASES and mine.parts.any():
             found = _climbed(_some(mine, rng), everywhere, N_CONTEXT_ROUNDS)
-            rows[context] = (len(own) * found + KAPPA * everywhere) / (len(own) + KAPPA)
-    return _fit_for_strangers(rows, pools.without_past(), prior, rng).astype(np.float32)
+            rows[context] = (len(mine) * found + KAPPA * everywhere) / (len(mine) + KAPPA)
+    if len(strangers) >= MIN_CASES and strangers.parts.any():
+        rows[-1] = _for_strangers(everywhere, strangers, prior, rng)
+    return rows.astype(np.float32)
 
 
-def _fit_for_strangers(
-    rows: FloatMatrix, strangers: Pools, prior: FloatVector, rng: np.random.Generator
-) -> FloatMatrix:
-    """The same with another division, where strangers are, among the sources that have something for them.
+def _for_strangers(
+    everywhere: FloatVector, strangers: Pools, prior: FloatVector, rng: np.random.Generator
+) -> FloatVector:
+    """Weights of everybody else with another division among the sources that have something for strangers.
 
-    What these sources weigh together stays: to customers with a past that is what counts. To strangers only the
-    division does, and what is best for everybody else says little of it.
+    What is silent keeps its weight: a search speaks for itself.
     """
-    if len(strangers) < MIN_CASES or not strangers.parts.any():
-        return rows
     division, speaks = _division(strangers, prior, rng), strangers.parts.any(axis=1)
-    divided: FloatMatrix = rows.copy()
-    for context in np.unique(strangers.context).tolist():
-        together = max(float(rows[context, speaks].sum()), POPULAR_FLOOR)
-        divided[context, speaks] = together * division[speaks]
-    return divided
+    weights = everywhere.copy()
+    weights[speaks] = max(float(everywhere[speaks].sum()), POPULAR_FLOOR) * division[speaks]
+    return weights
 
 
 def _division(strangers: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatVector:

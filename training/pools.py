@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recommender.blend import CONTEXTS, Pool, context_of, pool_of
+from recommender.blend import CONTEXTS, Pool, context_for, pool_of
 from recommender.query import is_live, query_of
 from recommender.slate import SlateRequest
 from training.split import GAINS
@@ -77,10 +77,6 @@ class Pools:
             return self
         return self.take(np.array([i for i, query in enumerate(self.queries) if query.has_past], np.int64))
 
-    def without_past(self) -> Pools:
-        """The cases of customers of whom nothing was known; none where queries were not kept."""
-        return self.take(np.array([i for i, query in enumerate(self.queries) if not query.has_past], np.int64))
-
     def pool(self, case: int) -> Pool:
         """Candidates of one case."""
         rows = slice(self.bounds[case], self.bounds[case + 1])
@@ -149,7 +145,7 @@ def _asked(engine: Engine, cases: Cases, rows: range, *, is_new: bool) -> Iterat
         query = query_of(state, asked, engine.items, now, standing.stage)
         pool = pool_of(engine.retrievers, query, len(engine.items))
         level = levels_of(engine.items.item_key[pool.item_idx], cases.targets[i][keep], cases.levels[i][keep])
-        context = CONTEXTS.index(context_of(standing.stage, live=is_live(state, now)))
+        context = CONTEXTS.index(context_for(query, standing.stage, live=is_live(state, now)))
         yield pool, level, ideal_of(cases.levels[i][keep]), context, query, standing
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.blend import CONTEXTS, PRIOR, STAGES, TASKS, Blend, context_of, pool_of
+from recommender.blend import CONTEXTS, PRIOR, STAGES, STRANGER, TASKS, Blend, context_of, pool_of
 from recommender.contract import NOTHING, ArraySpec, Candidates, Query
 from recommender.engine import empty_arrays, sources_of
 from recommender.retrievers import RETRIEVERS
@@ -83,7 +83,7 @@ def test_a_blend_comes_back_from_json(blend) -> None:
     assert again.n_cases == blend.n_cases
 
 
-@pytest.mark.parametrize("n_cases", [{"any": [1, 2]}, {"any": [-1] * len(CONTEXTS)}, {"new": ["?"] * 8}, [1], 7])
+@pytest.mark.parametrize("n_cases", [{"any": [1, 2]}, {"any": [-1] * len(CONTEXTS)}, {"new": ["?"] * 9}, [1], 7])
 def test_numbers_of_cases_that_make_no_sense_are_refused(n_cases) -> None:
     with pytest.raises((TypeError, ValueError)):
         Blend.of_document(Blend.uniform(SOURCES).to_document() | {"n_cases": n_cases})
@@ -91,14 +91,14 @@ def test_numbers_of_cases_that_make_no_sense_are_refused(n_cases) -> None:
 
 def test_pooled_weights_are_the_mean_over_stages_by_their_cases_apart_for_sessions() -> None:
     rows = np.zeros((len(CONTEXTS), 2), np.float32)
-    rows[:, 0] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+    rows[:, 0] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     rows[:, 1] = 1 - rows[:, 0]
-    n = (30, 0, 10, 0, 0, 5, 0, 15)
+    n = (30, 0, 10, 0, 0, 5, 0, 15, 1_000)
     pooled = Blend(("a", "b"), {"any": rows, "new": rows}, {"any": n}).pooled()
     between, live = (30 * 0.1 + 10 * 0.3) / 40, (5 * 0.6 + 15 * 0.8) / 20
-    assert pooled.weights["any"][:, 0] == pytest.approx([between, live] * 4)
+    assert pooled.weights["any"][:, 0] == pytest.approx([*[between, live] * 4, 0.9])
     # Where no case was counted every stage counts alike.
-    assert pooled.weights["new"][:, 0] == pytest.approx([0.4, 0.5] * 4)
+    assert pooled.weights["new"][:, 0] == pytest.approx([*[0.4, 0.5] * 4, 0.9])
 
 
 @given(blends())
@@ -106,7 +106,8 @@ def test_pooled_weights_lie_on_the_simplex_know_no_stage_and_pool_to_themselves(
     pooled = blend.pooled()
     again = pooled.pooled()
     for task in TASKS:
-        rows = pooled.weights[task].reshape(len(STAGES), 2, -1)
+        assert np.array_equal(pooled.weights[task][-1], blend.weights[task][-1])
+        rows = pooled.weights[task][:-1].reshape(len(STAGES), 2, -1)
         assert (rows == rows[:1]).all()
         np.testing.assert_allclose(rows.sum(axis=2), 1, atol=1e-5)
         np.testing.assert_allclose(again.weights[task], pooled.weights[task], atol=1e-6)
@@ -149,8 +150,9 @@ def test_one_source_alone_has_all_the_weight() -> None:
 
 
 def test_every_stage_has_a_context_in_a_session_and_between_sessions() -> None:
-    assert set(CONTEXTS) == {context_of(stage, live=live) for stage in STAGES for live in (True, False)}
-    assert len(CONTEXTS) == 2 * len(STAGES)
+    staged = {context_of(stage, live=live) for stage in STAGES for live in (True, False)}
+    assert set(CONTEXTS) == staged | {STRANGER}
+    assert len(CONTEXTS) == 2 * len(STAGES) + 1
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -13,7 +13,7 @@ from features.catalog import Item
 from features.errors import BundleCorrupt, BundleIncompatible
 from features.events import DAY_US
 from features.ids import key64
-from recommender.blend import CONTEXTS, TASKS, Blend
+from recommender.blend import CONTEXTS, STRANGER, TASKS, Blend
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import KNOWN_ARRAYS, MAX_SUPPRESSED, Engine
 from recommender.golden import N_GOLDEN, check_golden, golden_of
@@ -433,7 +433,7 @@ def test_equal_logs_make_equal_arrays() -> None:
 
 def test_strangers_have_weights_of_their_own_unless_the_page_says_what_it_is_about() -> None:
     alone = {name: Blend.only(name, ENGINE.sources).weights["any"][0] for name in ("popular", "viewed_next")}
-    rows = np.stack([alone["popular" if name.startswith("awareness") else "viewed_next"] for name in CONTEXTS])
+    rows = np.stack([alone["popular" if name == STRANGER else "viewed_next"] for name in CONTEXTS])
     engine = ENGINE.with_blend(Blend(ENGINE.sources, dict.fromkeys(TASKS, rows)))
     assert {item.source for item in decided(engine=engine).items} == {"popular"}
     assert {item.source for item in decided(engine=engine, anchors=("kettle",)).items} == {"viewed_next"}

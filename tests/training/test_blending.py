@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.blend import CONTEXTS, TASKS, Blend
+from recommender.blend import CONTEXTS, STRANGER, TASKS, Blend
 from training.blending import KAPPA, MIN_CASES, learn_blend, mean_ndcg
 from training.pools import Pools, ideal_of, joined, levels_of
 from training.split import GAINS
@@ -77,9 +76,8 @@ def test_a_context_with_cases_of_its_own_moves_towards_what_is_right_there():
 
 def with_strangers(strangers, known):
     """Cases of whom nothing is known, then of others."""
-    n = len(strangers) + len(known)
-    queries = [SimpleNamespace(has_past=i >= len(strangers)) for i in range(n)]
-    return replace(joined([strangers, known], SOURCES), queries=queries, standings=[None] * n)
+    nobody = np.full(len(strangers), CONTEXTS.index(STRANGER), np.int32)
+    return joined([replace(strangers, context=nobody), known], SOURCES)
 
 
 @pytest.mark.parametrize("right", [0, 1])
@@ -87,8 +85,15 @@ def test_sources_that_have_something_for_strangers_are_divided_as_is_best_for_st
     strangers, known = sample_of(60, right), sample_of(600, 1 - right, seed=1)
     strangers.parts[2] = 0
     weights = learn(with_strangers(strangers, known)).weights["any"]
-    assert weights[0, right] > weights[0, 1 - right]
-    assert weights[2, 1 - right] > weights[2, right]
+    assert weights[-1, right] > weights[-1, 1 - right]
+    assert weights[0, 1 - right] > weights[0, right]
+
+
+def test_strangers_have_no_say_in_the_weights_of_others():
+    known = sample_of(300, 1, seed=1)
+    alone, beside = learn(known), learn(with_strangers(sample_of(300, 0), known))
+    assert np.array_equal(alone.weights["any"][:-1], beside.weights["any"][:-1])
+    assert beside.weights["any"][-1, 0] > alone.weights["any"][-1, 0]
 
 
 def test_strangers_see_what_is_popular_where_what_was_better_once_is_not_so_later():
@@ -96,15 +101,8 @@ def test_strangers_see_what_is_popular_where_what_was_better_once_is_not_so_late
     strangers = joined([once, later], SOURCES)
     strangers.parts[2] = 0
     weights = learn(with_strangers(strangers, sample_of(600, 1, seed=2))).weights["any"]
-    assert weights[0, 0] > 0
-    assert weights[0, 1] == 0
-
-
-def test_strangers_are_not_counted_among_the_cases_that_pooled_weights_are_weighed_by():
-    sample = with_strangers(sample_of(500, 0), sample_of(60, 1, context=2, seed=1))
-    blend = learn(sample)
-    assert blend.n_cases["any"] == [0, 0, 60, *[0] * (len(CONTEXTS) - 3)]
-    assert np.allclose(blend.pooled().weights["any"][0], blend.weights["any"][2], atol=1e-6)
+    assert weights[-1, 0] > 0
+    assert weights[-1, 1] == 0
 
 
 @pytest.mark.parametrize("only", [1, 2])
@@ -113,7 +111,7 @@ def test_strangers_to_whom_popularity_says_nothing_get_what_does(only):
     strangers.parts[[source for source in range(len(SOURCES)) if source != only]] = 0
     weights = learn(with_strangers(strangers, sample_of(600, 0, seed=1))).weights["any"]
     assert np.isfinite(weights).all()
-    assert weights[0, only] > 0
+    assert weights[-1, only] > 0
 
 
 def test_strangers_of_whom_hardly_anybody_was_proposed_anything_see_what_is_popular():
@@ -121,7 +119,7 @@ def test_strangers_of_whom_hardly_anybody_was_proposed_anything_see_what_is_popu
     strangers.parts[:, N_ITEMS:] = 0
     weights = learn(with_strangers(strangers, sample_of(600, 1, seed=1))).weights["any"]
     assert np.isfinite(weights).all()
-    assert weights[0, 0] > 0
+    assert weights[-1, 0] > 0
 
 
 def test_a_context_with_too_few_cases_serves_the_global_weights():
@@ -146,7 +144,7 @@ def test_a_source_that_proposed_nothing_gets_no_weight():
 
 def test_a_blend_remembers_how_many_cases_each_context_had():
     blend = learn(and_(sample_of(40, 0, context=0), sample_of(7, 1, context=3)))
-    assert list(blend.n_cases["any"]) == [40, 0, 0, 7, 0, 0, 0, 0]
+    assert list(blend.n_cases["any"]) == [40, 0, 0, 7, 0, 0, 0, 0, 0]
 
 
 def test_a_task_without_cases_serves_the_prior_weights():
