@@ -16,7 +16,7 @@ from rich.table import Table
 
 from recommender.ranker import N_RANKED
 from recommender.trees import Trees
-from training.ranking import PARAMS, arrays_of
+from training.ranking import PARAMS, Boosted, arrays_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def main() -> None:
     table = Table("leaves", "trees", "ours, µs", "LightGBM, µs", "NumPy, µs", "explaining 8, µs")
     for leaves, n_trees in SHAPES:
         booster, rows = made(leaves, n_trees)
-        arrays = arrays_of(booster, 1, np.ones((2, 2), np.bool_))
+        arrays = arrays_of(Boosted(booster, 0.0, 0), 1, np.ones((2, 2), np.bool_))
         trees, group = Trees(arrays, "ranker"), np.arange(N_FEATURES, dtype=np.int32)
         took = (
             fastest_us(partial(trees.score, rows)),

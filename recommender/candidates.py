@@ -51,6 +51,11 @@ def feature_names(sources: tuple[str, ...]) -> tuple[str, ...]:
     return (*sources, *(f"{source}_place" for source in sources), "blend", *of_item, *PAIR, *CUSTOMER)
 
 
+def blend_column(sources: tuple[str, ...]) -> int:
+    """Where the blend's score stands among :func:`feature_names`."""
+    return 2 * len(sources)
+
+
 def reason_codes(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Code of the reason that each feature belongs to, by :func:`feature_names`; ``blend`` is shared by its sources."""
     of_item = (*("popular",) * 3, "converts", "converts", "due", "due", "price", "fresh", "kind", "kind")

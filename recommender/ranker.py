@@ -1,4 +1,6 @@
-"""The second stage: trees that rank a pool's best candidates by everything known of customer, item and moment.
+"""The second stage: trees that correct the blend by everything known of customer, item and moment.
+
+A score is the blend's times a slope, and what each tree adds to it.
 
 Learned in ``training/ranking.py``. It serves only where validation preferred it to the blend; the others
 keep the blend, and the bundle says which is which.
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from recommender.blend import TASKS
-from recommender.candidates import Facts, feature_names, reason_codes, rows_of
+from recommender.candidates import Facts, blend_column, feature_names, reason_codes, rows_of
 from recommender.contract import ArraySpec
 from recommender.trees import Trees
 
@@ -42,12 +44,14 @@ class Ranker:
 
     arrays: ClassVar[Mapping[str, ArraySpec]] = {
         **{f"ranker.{name}": spec for name, spec in Trees.arrays.items()},
+        "ranker.slope": ArraySpec("float32", 1),
         "ranker.serves": ArraySpec("bool", 2),
         "ranker.n_sources": ArraySpec("int32", 1),
     }
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items, sources: tuple[str, ...]) -> None:
         self._trees = Trees(arrays, "ranker")
+        self._slope, self._column = np.float32(arrays["ranker.slope"][0]), blend_column(sources)
         self._items, self._facts = items, Facts.of(arrays)
         self.serves: NDArray[np.bool_] = arrays["ranker.serves"]  # type: ignore[assignment]
         self.sources = sources
@@ -72,7 +76,8 @@ class Ranker:
 
     def score(self, rows: FloatMatrix) -> FloatVector:
         """Of each row, float32, shape (n,); greater is better, comparable within one request."""
-        return self._trees.score(rows)
+        score: FloatVector = self._slope * rows[:, self._column] + self._trees.score(rows)
+        return score
 
     def explain(self, rows: FloatMatrix, shares: FloatMatrix) -> FloatMatrix:
         """What each of ``codes``, and at last the base, adds to each score; shape (n, n_codes + 1).
@@ -83,6 +88,7 @@ class Ranker:
             Each source's share of the blend's score: it carries that share of what the blend's score adds.
         """
         parts = self._trees.explain(rows, self._group, len(self.codes))
+        parts[:, self._blend] += self._slope * rows[:, self._column]
         n = len(self.sources)
         parts[:, :n] += parts[:, [self._blend]] * shares
         parts[:, self._blend] = 0

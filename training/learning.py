@@ -7,7 +7,7 @@ learned from lessons in the order of time: the ranker is judged on the last one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from recommender.scale import SYSTEMS, Scale
 from training.blending import learn_blend, ndcg_of
 from training.fit import fit
 from training.pools import joined, pools_of
-from training.ranking import MAX_ROWS, MIN_CASES, N_TREES, Rows, arrays_of, fit_trees, ranked_rows, rows_for
+from training.ranking import MAX_ROWS, MIN_CASES, Boosted, Rows, arrays_of, fit_trees, ranked_rows, rows_for
 from training.scaling import fit_lines
 from training.split import cases_of
 
@@ -120,9 +120,9 @@ def judge(lessons: Sequence[Lesson], sources: tuple[str, ...], *, seed: int) -> 
     scores = {"blend": {task: _blended(pools, blend.weights[task]) for task, pools in later.items()}}
     n_trees = 0
     if len(rows.sizes) >= MIN_CASES:
-        booster = fit_trees(rows, sources, seed=seed, later=_rows([last], sources, blend, seed=seed))
-        n_trees = booster.best_iteration or N_TREES
-        scores["ranker"] = {task: _rescored(booster, last, pools, blend, task) for task, pools in later.items()}
+        boosted = fit_trees(rows, sources, seed=seed, later=_rows([last], sources, blend, seed=seed))
+        n_trees = boosted.n_trees
+        scores["ranker"] = {task: _rescored(boosted, last, pools, blend, task) for task, pools in later.items()}
     serves, gain = _compared(later, scores)
     lines = [_line_of(system, last, later["any"], scores) for system in SYSTEMS]
     return Verdict(serves, n_trees, np.stack(lines), gain)
@@ -173,14 +173,14 @@ def _blended(pools: Pools, weights: NDArray[np.float32]) -> FloatVector:
     return score
 
 
-def _rescored(booster: Any, lesson: Lesson, pools: Pools, blend: Blend, task: str) -> FloatVector:
+def _rescored(boosted: Boosted, lesson: Lesson, pools: Pools, blend: Blend, task: str) -> FloatVector:
     """The ranker's score of every row that it would rank, lifted above 0; 0 for the others."""
     found = np.zeros(int(pools.bounds[-1]), np.float32)
     for case in range(len(pools)):
         weights = blend.weights[task][pools.context[case]]
         kept, rows = ranked_rows(pools, case, weights, lesson.items, lesson.facts)
         if len(kept):
-            found[pools.bounds[case] + kept] = LIFT + booster.predict(rows, num_threads=1)
+            found[pools.bounds[case] + kept] = LIFT + boosted.score(rows)
     return found
 
 

@@ -1,7 +1,8 @@
 """Learning to rank: LambdaMART over the candidates of cases at several cut-offs.
 
 Burges, "From RankNet to LambdaRank to LambdaMART", 2010. Each case is a query; its rows are its targets and
-some of its other candidates, drawn evenly. Cases are drawn before their features are made.
+some of its other candidates, drawn evenly. Cases are drawn before their features are made. Boosting starts from the
+blend's score: trees say where it is wrong, so that few of them change little, and none at all nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from recommender.blend import Pool
-from recommender.candidates import STAGE_FEATURES, Facts, feature_names, rows_of
+from recommender.candidates import STAGE_FEATURES, Facts, blend_column, feature_names, rows_of
 from recommender.ranker import N_RANKED
 from recommender.ranking import best_rows
 from training.split import GAINS
@@ -32,6 +34,8 @@ N_OTHERS: Final = 60
 MIN_CASES: Final = 400
 """Cases with a target among their candidates below which nothing is learned."""
 N_TREES: Final = 100
+LOG_SLOPES: Final = (0.0, 5.0)
+"""Where the logarithm of the slope on the blend's score is looked for."""
 PATIENCE: Final = 20
 PARAMS: Final[Mapping[str, Any]] = {
     "objective": "lambdarank",
@@ -42,7 +46,7 @@ PARAMS: Final[Mapping[str, Any]] = {
     "num_leaves": 31,
     "max_depth": 7,
     "min_data_in_leaf": 100,
-    "learning_rate": 0.08,
+    "learning_rate": 0.04,
     "feature_fraction": 0.7,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
@@ -53,6 +57,25 @@ PARAMS: Final[Mapping[str, Any]] = {
     "num_threads": 2,
     "verbose": -1,
 }
+
+
+class Boosted(NamedTuple):
+    """A ranker as it was learned: ``slope`` times the blend's score of a row, in ``column``, and a LightGBM booster."""
+
+    booster: Any
+    slope: float
+    column: int
+
+    @property
+    def n_trees(self) -> int:
+        """As many as were best on later rows; all of them where there were none."""
+        return int(self.booster.best_iteration) or int(self.booster.num_trees())
+
+    def score(self, rows: FloatMatrix) -> FloatVector:
+        """Of each row, float32, shape (n,)."""
+        added = self.booster.predict(rows, num_threads=1)
+        total: FloatVector = (self.slope * rows[:, self.column] + added).astype(np.float32)
+        return total
 
 
 class Rows(NamedTuple):
@@ -145,28 +168,53 @@ def _drawn(level: NDArray[np.uint8], rng: np.random.Generator) -> IntVector:
 
 def fit_trees(
     rows: Rows, sources: tuple[str, ...], *, seed: int, later: Rows | None = None, n_trees: int = N_TREES
-) -> Any:
-    """A LightGBM booster; with ``later`` rows it stops where these are ranked no better.
+) -> Boosted:
+    """Trees that start from the blend's score; with ``later`` rows they stop where these are ranked no better.
 
     Where the place of each row is known, its bias is learned and left out (LightGBM's unbiased LambdaMART).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin cost a busy machine more than they gain
     import lightgbm
 
-    names = list(feature_names(sources))
+    names, column = list(feature_names(sources)), blend_column(sources)
     params = {**PARAMS, "seed": seed}
+    slope = slope_of(rows.features[:, column], rows)
     options = {"feature_name": names, "free_raw_data": False, "params": {"use_missing": False, "verbose": -1}}
-    data = lightgbm.Dataset(rows.features, rows.level, group=rows.sizes, position=rows.place, **options)
+
+    def dataset(some: Rows, **more: Any) -> Any:
+        start = slope * some.features[:, column].astype(np.float64)
+        return lightgbm.Dataset(some.features, some.level, group=some.sizes, init_score=start, **options, **more)
+
+    data = dataset(rows, position=rows.place)
     if later is None:
-        return lightgbm.train(params, data, n_trees)
-    judged = lightgbm.Dataset(later.features, later.level, group=later.sizes, reference=data, **options)
+        return Boosted(lightgbm.train(params, data, n_trees), slope, column)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    return lightgbm.train(params, data, n_trees, valid_sets=[judged], callbacks=[stop])
+    judged = dataset(later, reference=data)
+    return Boosted(lightgbm.train(params, data, n_trees, valid_sets=[judged], callbacks=[stop]), slope, column)
 
 
-def arrays_of(booster: Any, n_sources: int, serves: NDArray[np.bool_]) -> dict[str, NDArray[np.generic]]:
-    """A booster's trees as the arrays of :class:`recommender.ranker.Ranker`."""
-    nodes = _Nodes()
+def slope_of(score: FloatVector, rows: Rows) -> float:
+    """What a score is multiplied by for its softmax within a case to be likeliest to draw the targets, by their gains.
+
+    Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach", 2007.
+    """
+    start = np.cumsum(rows.sizes) - rows.sizes
+    case = np.repeat(np.arange(len(rows.sizes)), rows.sizes)
+    gain = np.array(GAINS)[rows.level]
+    wanted = gain / np.add.reduceat(gain, start)[case]
+
+    def surprise(log_slope: float) -> float:
+        logit = np.exp(log_slope) * score.astype(np.float64)
+        top = np.maximum.reduceat(logit, start)
+        whole = top + np.log(np.add.reduceat(np.exp(logit - top[case]), start))
+        return float(wanted @ (whole[case] - logit))
+
+    return float(np.exp(minimize_scalar(surprise, bounds=LOG_SLOPES, method="bounded").x))
+
+
+def arrays_of(boosted: Boosted, n_sources: int, serves: NDArray[np.bool_]) -> dict[str, NDArray[np.generic]]:
+    """What was learned as the arrays of :class:`recommender.ranker.Ranker`."""
+    nodes, booster = _Nodes(), boosted.booster
     trees = booster.dump_model(num_iteration=booster.best_iteration or None)["tree_info"]
     root = [nodes.add(tree["tree_structure"]) for tree in trees]
     columns = {"feature": np.int32, "left": np.int32, "threshold": np.float32, "value": np.float32}
@@ -176,6 +224,7 @@ def arrays_of(booster: Any, n_sources: int, serves: NDArray[np.bool_]) -> dict[s
     return arrays | {
         "ranker.root": np.array(root, np.int32),
         "ranker.depth": np.array([_depth(tree["tree_structure"]) for tree in trees], np.int32),
+        "ranker.slope": np.array([boosted.slope], np.float32),
         "ranker.serves": serves,
         "ranker.n_sources": np.array([n_sources], np.int32),
     }

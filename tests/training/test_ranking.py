@@ -7,19 +7,33 @@ import numpy as np
 import pytest
 
 from benchmarks.trees import N_FEATURES, by_numpy, made
-from recommender.candidates import STAGE_FEATURES, feature_names, reason_codes
+from recommender.candidates import STAGE_FEATURES, blend_column, feature_names, reason_codes
 from recommender.engine import sources_of
 from recommender.slate import SlateRequest
 from recommender.soundness import check_trees
 from recommender.trees import Trees
 from tests.recommender.small import NOW, after, engine_of, small_arrays
-from training.ranking import PARAMS, Rows, arrays_of
+from training.ranking import PARAMS, Boosted, Rows, arrays_of, fit_trees, slope_of
 
 
 @pytest.fixture(scope="module")
 def ranker():
     booster, rows = made(31, 30)
-    return booster, rows, arrays_of(booster, 3, np.ones((2, 2), np.bool_))
+    return booster, rows, arrays_of(Boosted(booster, 0.0, 0), 3, np.ones((2, 2), np.bool_))
+
+
+def made_rows(sources):
+    """Forty cases of fifty candidates; what the features sum to is wanted."""
+    rows = np.random.default_rng(0).normal(size=(2_000, len(feature_names(sources)))).astype(np.float32)
+    return Rows(rows, (rows.sum(axis=1) > 0).astype(np.uint8), np.full(40, 50))
+
+
+def taught(sources, *, n_trees):
+    """Arrays of a ranker that serves everywhere."""
+    rows = made_rows(sources)
+    data = lightgbm.Dataset(rows.features, rows.level, group=rows.sizes)
+    booster = lightgbm.train({**PARAMS, "num_leaves": 7, "min_data_in_leaf": 5}, data, n_trees)
+    return arrays_of(Boosted(booster, 3.0, blend_column(sources)), len(sources), np.ones((2, 2), np.bool_))
 
 
 def test_the_arrays_score_as_the_booster_and_as_numpy_does(ranker):
@@ -75,11 +89,7 @@ def test_places_are_known_only_where_all_rows_have_them():
 def test_a_ranked_slate_tells_reasons_that_sum_to_each_score():
     arrays = small_arrays()
     sources = sources_of(arrays)
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(2_000, len(feature_names(sources)))).astype(np.float32)
-    data = lightgbm.Dataset(rows, (rows.sum(axis=1) > 0).astype(np.uint8), group=[50] * 40)
-    booster = lightgbm.train({**PARAMS, "num_leaves": 7, "min_data_in_leaf": 5}, data, 40)
-    engine = engine_of(arrays | arrays_of(booster, len(sources), np.ones((2, 2), np.bool_)))
+    engine = engine_of(arrays | taught(sources, n_trees=40))
     assert engine.ranker is not None
     slate = engine.decide(after(("item_view", "cup"), ("item_view", "kettle")), SlateRequest(limit=8), NOW)
     assert len(slate.items) == 8
@@ -88,3 +98,35 @@ def test_a_ranked_slate_tells_reasons_that_sum_to_each_score():
             assert sum(reason.weight for reason in reasons) == pytest.approx(item.score, abs=1e-5)
             assert all(reason.text for reason in reasons)
         assert {reason.code for reason in item.reasons} <= {*reason_codes(sources), "base"} - {"blend"}
+
+
+def test_without_a_tree_a_ranker_ranks_as_the_blend_does_and_says_so():
+    arrays = small_arrays()
+    sources = sources_of(arrays)
+    learned = taught(sources, n_trees=1)
+    nothing = {name: learned[f"ranker.{name}"][:0] for name in ("root", "depth")}
+    engine = engine_of(arrays | learned | {f"ranker.{name}": array for name, array in nothing.items()})
+    blended = engine_of(arrays)
+    state, request = after(("item_view", "cup"), ("item_view", "kettle")), SlateRequest(limit=8)
+    ranked, plain = engine.decide(state, request, NOW), blended.decide(state, request, NOW)
+    assert [item.item_id for item in ranked.items] == [item.item_id for item in plain.items]
+    slope = float(learned["ranker.slope"][0])
+    for one, other in zip(ranked.items, plain.items, strict=True):
+        assert one.score == pytest.approx(slope * other.score, rel=1e-4)
+        assert {reason.code for reason in one.reasons} <= {*sources, "base"}
+
+
+def test_trees_start_where_the_blend_stands():
+    sources = ("popular", "als")
+    rows = made_rows(sources)
+    boosted = fit_trees(rows, sources, seed=0, n_trees=1)
+    score = rows.features[:, blend_column(sources)]
+    assert boosted.slope == pytest.approx(slope_of(score, rows))
+    assert np.corrcoef(boosted.score(rows.features), score)[0, 1] > 0.95
+    assert boosted.n_trees == 1
+
+
+def test_the_slope_is_the_one_that_draws_targets_most_likely():
+    # Two candidates a case, one point apart; the better one is wanted in three cases of four: exp(slope) = 3.
+    rows = Rows(np.zeros((8, 1), np.float32), np.array([1, 0] * 3 + [0, 1], np.uint8), np.array([2] * 4))
+    assert slope_of(np.array([1, 0] * 4, np.float32), rows) == pytest.approx(np.log(3), rel=1e-3)
