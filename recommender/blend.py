@@ -97,21 +97,24 @@ class Pool(NamedTuple):
     """The union of all sources' candidates.
 
     ``item_idx`` int32, shape (m,), ascending; ``parts`` float32, shape (m, n_sources): each source's score
-    over its best one in this query, 0 where the source did not propose the item.
+    over its best one in this query, 0 where the source did not propose the item; ``best`` float32, shape (n_sources,),
+    that best one as the source said it, 0 where it proposed nothing.
     """
 
     item_idx: IntVector
     parts: FloatMatrix
+    best: FloatVector
 
 
 def pool_of(retrievers: Sequence[Retriever], query: Query, n_items: int, n: int = N_CANDIDATES) -> Pool:
     """Candidates of every retriever for one query."""
     found = [retriever.retrieve(query, n) for retriever in retrievers]
     if not found:
-        return Pool(np.empty(0, np.int32), np.zeros((0, 0), np.float32))
+        return Pool(np.empty(0, np.int32), np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
     bounds = np.array([0, *itertools.accumulate(len(item_idx) for item_idx, _ in found)], np.int64)
     item_idx, score = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Pool(*united(item_idx, score, bounds, n_items))
+    best = np.array([score[0] if len(score) else 0.0 for _, score in found], np.float32)
+    return Pool(*united(item_idx, score, bounds, n_items), best)
 
 
 @dataclass(frozen=True)

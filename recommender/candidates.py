@@ -48,19 +48,29 @@ MINUTE_US: Final = 60_000_000
 def feature_names(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Columns of :func:`rows_of`, for a model of some sources."""
     of_item = (*ITEM_FACTS, "item_age", "is_content", "is_action")
-    return (*sources, *(f"{source}_place" for source in sources), "blend", *of_item, *PAIR, *CUSTOMER)
+    of_source = (f"{source}_{what}" for what in ("place", "strength") for source in sources)
+    return (*sources, *of_source, "blend", *of_item, *PAIR, *CUSTOMER)
 
 
 def blend_column(sources: tuple[str, ...]) -> int:
     """Where the blend's score stands among :func:`feature_names`."""
-    return 2 * len(sources)
+    return 3 * len(sources)
 
 
 def reason_codes(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Code of the reason that each feature belongs to, by :func:`feature_names`; ``blend`` is shared by its sources."""
     of_item = (*("popular",) * 3, "converts", "converts", "due", "due", "price", "fresh", "kind", "kind")
     of_pair = (*("own",) * 7, *("due",) * 3, *("taste",) * 3, "price")
-    return (*sources, *sources, "blend", *of_item, *of_pair, *("stage",) * 6, *("moment",) * (len(CUSTOMER) - 6))
+    return (
+        *sources,
+        *sources,
+        *sources,
+        "blend",
+        *of_item,
+        *of_pair,
+        *("stage",) * 6,
+        *("moment",) * (len(CUSTOMER) - 6),
+    )
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,7 @@ def rows_of(
     return describe(
         pool.item_idx,
         np.ascontiguousarray(pool.parts),
+        pool.best,
         blend,
         facts.item,
         facts.first_seen_day,

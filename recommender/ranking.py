@@ -69,7 +69,7 @@ class Ranks:
         score: FloatVector = pool.parts @ weights
         kept = best_rows(score, N_RANKED if ranker else len(score))
         if len(kept) < len(score):
-            pool, score = Pool(pool.item_idx[kept], pool.parts.take(kept, axis=0)), score[kept]
+            pool, score = Pool(pool.item_idx[kept], pool.parts.take(kept, axis=0), pool.best), score[kept]
         rows = ranker.rows(pool, score, query, standing) if ranker else None
         raw = score if ranker is None or rows is None else ranker.score(rows)
         intercept, slope = self.scale.of("blend" if rows is None else "ranker", self.items.kind[pool.item_idx])

@@ -49,6 +49,8 @@ class Pools:
         Discounted gain of the best order of all targets, proposed or not.
     context : int32, shape (n_cases,)
         Row of ``CONTEXTS``.
+    best : float32, shape (n_cases, n_sources)
+        Each source's best score.
     queries, standings
         Of each case.
     """
@@ -60,6 +62,7 @@ class Pools:
     bounds: LongVector
     ideal: NDArray[np.float64]
     context: IntVector
+    best: FloatMatrix
     queries: Sequence[Query] = ()
     standings: Sequence[Standing] = ()
 
@@ -80,7 +83,7 @@ class Pools:
     def pool(self, case: int) -> Pool:
         """Candidates of one case."""
         rows = slice(self.bounds[case], self.bounds[case + 1])
-        return Pool(self.item_idx[rows], np.ascontiguousarray(self.parts[:, rows].T))
+        return Pool(self.item_idx[rows], np.ascontiguousarray(self.parts[:, rows].T), self.best[case])
 
     def take(self, cases: NDArray[np.integer]) -> Pools:
         """Some of the cases, in the order given."""
@@ -95,6 +98,7 @@ class Pools:
             bounds=bounds.astype(np.int64),
             ideal=self.ideal[cases],
             context=self.context[cases],
+            best=self.best[cases],
             queries=[self.queries[i] for i in cases.tolist()] if self.queries else (),
             standings=[self.standings[i] for i in cases.tolist()] if self.standings else (),
         )
@@ -103,7 +107,8 @@ class Pools:
         """The same for another list of sources; one that was not asked says nothing."""
         silent = np.zeros((1, self.parts.shape[1]), np.float32)
         at = [self.sources.index(source) if source in self.sources else len(self.sources) for source in sources]
-        return replace(self, sources=sources, parts=np.concatenate([self.parts, silent])[at])
+        best = np.ascontiguousarray(np.pad(self.best, ((0, 0), (0, 1)))[:, at])
+        return replace(self, sources=sources, parts=np.concatenate([self.parts, silent])[at], best=best)
 
 
 def pools_of(engine: Engine, cases: Cases, *, is_new: bool) -> Pools:
@@ -125,6 +130,7 @@ def joined(many: Sequence[Pools], sources: tuple[str, ...]) -> Pools:
         np.concatenate([*bounds, sizes[-1:]]).astype(np.int64),
         np.concatenate([pools.ideal for pools in aligned]),
         np.concatenate([pools.context for pools in aligned]),
+        np.concatenate([pools.best for pools in aligned]),
         [query for pools in aligned for query in pools.queries],
         [standing for pools in aligned for standing in pools.standings],
     )
@@ -173,6 +179,7 @@ def _stacked(sources: tuple[str, ...], cases: Iterable[_One]) -> Pools:
         np.cumsum([0, *(len(level) for level in levels)], dtype=np.int64),
         np.array(ideal, np.float64),
         np.array(context, np.int32),
+        np.concatenate([np.empty((0, len(sources)), np.float32), *(p.best[None] for p in pools)]),
         list(queries),
         list(standings),
     )

@@ -156,7 +156,7 @@ def _ranked(pools: Pools, case: int, weights: FloatVector) -> tuple[Pool, IntVec
     pool = pools.pool(case)
     score: FloatVector = pool.parts @ weights
     kept = best_rows(score, N_RANKED)
-    return Pool(pool.item_idx[kept], pool.parts[kept]), kept, score[kept]
+    return Pool(pool.item_idx[kept], pool.parts[kept], pool.best), kept, score[kept]
 
 
 def _drawn(level: NDArray[np.uint8], rng: np.random.Generator) -> IntVector:

@@ -27,6 +27,7 @@ def pools_like(parts, level, context):
         np.arange(n + 1, dtype=np.int64) * width,
         np.array([max(ideal_of(row[row > 0]), 1e-9) for row in level.astype(np.uint8)]),
         np.full(n, context, np.int32),
+        np.ones((n, len(SOURCES)), np.float32),
     )
 
 

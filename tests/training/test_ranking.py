@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks.trees import N_FEATURES, by_numpy, made
-from recommender.candidates import STAGE_FEATURES, blend_column, feature_names, reason_codes
+from recommender.blend import N_CANDIDATES, pool_of
+from recommender.candidates import STAGE_FEATURES, Facts, blend_column, feature_names, reason_codes, rows_of
 from recommender.engine import sources_of
+from recommender.query import query_of
 from recommender.slate import SlateRequest
 from recommender.soundness import check_trees
 from recommender.trees import Trees
@@ -68,7 +70,7 @@ def test_what_training_writes_passes_the_checks_of_the_reader(ranker):
 def test_every_feature_has_a_reason_and_every_name_is_its_own():
     names, codes = feature_names(("popular", "als")), reason_codes(("popular", "als"))
     assert len(names) == len(set(names)) == len(codes)
-    assert codes[:4] == ("popular", "als", "popular", "als")
+    assert codes[:6] == ("popular", "als") * 3
     assert {code for name, code in zip(names, codes, strict=True) if name in STAGE_FEATURES} == {"stage"}
 
 
@@ -130,3 +132,25 @@ def test_the_slope_is_the_one_that_draws_targets_most_likely():
     # Two candidates a case, one point apart; the better one is wanted in three cases of four: exp(slope) = 3.
     rows = Rows(np.zeros((8, 1), np.float32), np.array([1, 0] * 3 + [0, 1], np.uint8), np.array([2] * 4))
     assert slope_of(np.array([1, 0] * 4, np.float32), rows) == pytest.approx(np.log(3), rel=1e-3)
+
+
+def test_a_row_tells_what_a_source_said_itself_and_its_share_of_its_best():
+    engine = engine_of(small_arrays())
+    state = after(("item_view", "cup"), ("item_view", "kettle"))
+    standing = engine.journey.stage_of(state, NOW)
+    query = query_of(state, SlateRequest(), engine.items, NOW, standing.stage)
+    pool = pool_of(engine.retrievers, query, len(engine.items))
+    score = np.zeros(len(pool.item_idx), np.float32)
+    rows = rows_of(pool, score, query, standing, engine.items, Facts.of(small_arrays()))
+    columns = {name: column for column, name in enumerate(feature_names(engine.sources))}
+    spoke = 0
+    for retriever in engine.retrievers:
+        found = retriever.retrieve(query, N_CANDIDATES)
+        at = np.searchsorted(pool.item_idx, found.item_idx)
+        np.testing.assert_allclose(rows[at, columns[f"{retriever.name}_strength"]], found.score, rtol=1e-5)
+        if len(at):
+            np.testing.assert_allclose(rows[at, columns[retriever.name]], found.score / found.score[0], rtol=1e-5)
+        silent = np.setdiff1d(np.arange(len(rows)), at)
+        assert not rows[silent, columns[f"{retriever.name}_strength"]].any()
+        spoke += len(at) > 0
+    assert spoke > 3

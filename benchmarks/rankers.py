@@ -1,0 +1,120 @@
+"""What the ranker adds to the blend, and how much of it is luck: one shop, one window, several seeds.
+
+``python -m benchmarks.rankers DIR [DIR ...] --until T`` takes data directories. Blend and ranker learn from every
+cut-off before the last window and are asked about customers with a past in it. A row a task and whether a session runs:
+NDCG@10 of the blend, what the ranker adds to it in per cent with the standard error over cases, and the standard
+deviation of that over seeds; then how many trees each seed took and whether validation let them serve.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from features.journey import Journey
+from features.moments import moment
+from recommender.blend import CONTEXTS, TASKS
+from recommender.ranker import Ranker
+from training.blending import ndcg_of
+from training.job import DEFAULT_SIZES, load, split
+from training.learning import LIFT, judge, learn, lesson_of
+from training.ranking import ranked_rows
+from training.split import windows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from training.job import Taught
+    from training.learning import Lesson
+
+MIN_CASES: Final = 50
+
+
+class Added(NamedTuple):
+    """One seed: NDCG@10 of each case by task under the blend and under the ranker, the trees, and where they serve."""
+
+    blend: dict[str, NDArray[np.float64]]
+    ranker: dict[str, NDArray[np.float64]]
+    n_trees: int
+    serves: NDArray[np.bool_]
+
+
+def main() -> None:
+    """Print a table a directory."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rankers", description=__doc__)
+    parser.add_argument("directories", type=Path, nargs="+")
+    parser.add_argument("--until", type=moment, default=None, help="nothing later is looked at")
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    with threadpool_limits(1, "blas"):
+        for path in options.directories:
+            taught, last = lessons_of(path, options.until)
+            found = [added(taught, last, seed) for seed in range(options.seeds)]
+            console = Console(width=160)
+            console.print(table_of(str(path), last, found))
+            for seed, one in enumerate(found):
+                console.print(f"seed {seed}: {one.n_trees} trees, serving {one.serves.tolist()}")
+
+
+def lessons_of(path: Path, until: int | None) -> tuple[Taught, Lesson]:
+    """What the cut-offs before the last window taught, and the cases of that window."""
+    data = load(path, until, lambda _name, _share: None)
+    windows, journey = windows_of(data), Journey.load(None)
+    taught = split(data, windows, journey, lambda _name, _share: None, n=DEFAULT_SIZES.validation, seed=0)
+    asked = lesson_of(
+        data, windows.test, windows.until, taught.recipe, journey, n=DEFAULT_SIZES.test, seed=len(taught.lessons)
+    )
+    return taught, asked.with_past()
+
+
+def added(taught: Taught, last: Lesson, seed: int) -> Added:
+    """Blend and ranker of one seed on the cases of a lesson."""
+    sources = taught.lessons[-1].pools["any"].sources
+    verdict = judge(taught.lessons, sources, seed=seed)
+    everywhere = replace(verdict, serves=np.ones_like(verdict.serves), n_trees=max(1, verdict.n_trees))
+    learned = learn(taught.lessons, sources, everywhere, seed=seed, with_blind=False)
+    facts = {"facts.item": last.facts.item, "facts.first_seen_day": last.facts.first_seen_day}
+    ranker = Ranker({**learned.arrays, **facts}, last.items, sources)
+    blended, ranked = {}, {}
+    for task in TASKS:
+        pools, weights = last.pools[task].of_sources(sources), learned.blend.weights[task]
+        score = (np.repeat(weights[pools.context], np.diff(pools.bounds), axis=0) * pools.parts.T).sum(axis=1)
+        blended[task] = ndcg_of(pools, score)
+        lifted = np.zeros(len(score), np.float32)
+        for case in range(len(pools)):
+            kept, rows = ranked_rows(pools, case, weights[pools.context[case]], last.items, last.facts)
+            lifted[pools.bounds[case] + kept] = LIFT + ranker.score(rows)
+        ranked[task] = ndcg_of(pools, lifted)
+    return Added(blended, ranked, verdict.n_trees, verdict.serves)
+
+
+def table_of(title: str, last: Lesson, found: Sequence[Added]) -> Table:
+    """A row a task and whether a session runs, where there are cases enough."""
+    table = Table("task", "a session", "cases", "blend", "the ranker adds, %", "over seeds, ±", title=title)
+    for task in TASKS:
+        is_live = np.array([CONTEXTS[row].endswith("/live") for row in last.pools[task].context], np.bool_)
+        for live in (False, True):
+            own = is_live == live
+            if own.sum() < MIN_CASES:
+                continue
+            blend = np.array([one.blend[task][own] for one in found])
+            gains = 100 * (np.array([one.ranker[task][own] for one in found]) - blend) / blend.mean()
+            error = gains.mean(axis=0).std() / np.sqrt(own.sum())
+            table.add_row(
+                *(task, "runs" if live else "does not", f"{own.sum():,}", f"{blend.mean():.4f}"),
+                *(f"{gains.mean():+.1f} ± {error:.1f}", f"{gains.mean(axis=1).std():.1f}"),
+            )
+    return table
+
+
+if __name__ == "__main__":
+    main()
