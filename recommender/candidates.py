@@ -42,19 +42,27 @@ CUSTOMER: Final = (
 STAGE_FEATURES: Final = CUSTOMER[:6]
 """What a ranker that is blind to stages does not see."""
 
+COUNTING: Final = frozenset({"popular", "trending", "fresh", "category", "recent", "frequent", "repeat", "tifu"})
+"""Sources whose scores grow with the log: what one of them says itself means something else a month later."""
+
 MINUTE_US: Final = 60_000_000
 
 
 def feature_names(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Columns of :func:`rows_of`, for a model of some sources."""
     of_item = (*ITEM_FACTS, "item_age", "is_content", "is_action")
-    of_source = (f"{source}_{what}" for what in ("place", "strength") for source in sources)
-    return (*sources, *of_source, "blend", *of_item, *PAIR, *CUSTOMER)
+    said = (f"{sources[column]}_strength" for column in telling(sources))
+    return (*sources, *(f"{source}_place" for source in sources), *said, "blend", *of_item, *PAIR, *CUSTOMER)
+
+
+def telling(sources: tuple[str, ...]) -> IntVector:
+    """Columns of the sources of which the ranker also sees what they say themselves: how alike, how often together."""
+    return np.array([column for column, source in enumerate(sources) if source not in COUNTING], np.int32)
 
 
 def blend_column(sources: tuple[str, ...]) -> int:
     """Where the blend's score stands among :func:`feature_names`."""
-    return 3 * len(sources)
+    return 2 * len(sources) + len(telling(sources))
 
 
 def reason_codes(sources: tuple[str, ...]) -> tuple[str, ...]:
@@ -64,7 +72,7 @@ def reason_codes(sources: tuple[str, ...]) -> tuple[str, ...]:
     return (
         *sources,
         *sources,
-        *sources,
+        *(sources[column] for column in telling(sources)),
         "blend",
         *of_item,
         *of_pair,
@@ -98,7 +106,7 @@ class Facts:
 
 
 def rows_of(
-    pool: Pool, blend: FloatVector, query: Query, standing: Standing, items: Items, facts: Facts
+    pool: Pool, told: IntVector, blend: FloatVector, query: Query, standing: Standing, items: Items, facts: Facts
 ) -> FloatMatrix:
     """Features of a pool's items, in its order.
 
@@ -106,6 +114,8 @@ def rows_of(
     ----------
     pool
         ``item_idx`` ascending.
+    told : int32, shape (k,)
+        As :func:`telling`.
     blend : float32, shape (m,)
         The blend's score of each item.
 
@@ -118,6 +128,7 @@ def rows_of(
         pool.item_idx,
         np.ascontiguousarray(pool.parts),
         pool.best,
+        told,
         blend,
         facts.item,
         facts.first_seen_day,

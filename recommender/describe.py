@@ -41,9 +41,9 @@ DAY_MINUTES: Final = 1_440.0
 _HERE: Final[Any] = (OUT_FLOATS_2D, COUNT)
 
 
-@compiled(types.void(OUT_FLOATS_2D, FLOATS_2D, FLOATS))
-def _sources(rows: FloatMatrix, parts: FloatMatrix, best: FloatVector) -> None:
-    """Each source's share, one over its place, and what it said itself, by source."""
+@compiled(types.void(OUT_FLOATS_2D, FLOATS_2D, FLOATS, INTS))
+def _sources(rows: FloatMatrix, parts: FloatMatrix, best: FloatVector, told: IntVector) -> None:
+    """Each source's share and one over its place, by source, and what some of them said themselves."""
     m, n_sources = parts.shape
     row_idx, part = np.empty(m, np.int32), np.empty(m, np.float32)
     for column in range(n_sources):
@@ -56,7 +56,9 @@ def _sources(rows: FloatMatrix, parts: FloatMatrix, best: FloatVector) -> None:
         for place in range(k):
             rows[order[place], column] = ordered[place]
             rows[order[place], n_sources + column] = 1 / (1 + place)
-            rows[order[place], 2 * n_sources + column] = ordered[place] * best[column]
+    for number in range(len(told)):
+        for row in range(m):
+            rows[row, 2 * n_sources + number] = parts[row, told[number]] * best[told[number]]
 
 
 @compiled(types.void(*_HERE, INTS, FLOATS_2D, INTS, BYTES, types.float64))
@@ -190,7 +192,7 @@ def _tastes(
 
 @compiled(
     OUT_FLOATS_2D(
-        *(INTS, FLOATS_2D, FLOATS, FLOATS, FLOATS_2D, INTS, BYTES, INTS),
+        *(INTS, FLOATS_2D, FLOATS, INTS, FLOATS, FLOATS_2D, INTS, BYTES, INTS),
         *(INTS, LONGS, INTS_2D, INTS, INTS, INTS, COUNT, FLOATS),
     )
 )
@@ -198,6 +200,7 @@ def describe(
     item_idx: IntVector,
     parts: FloatMatrix,
     best: FloatVector,
+    told: IntVector,
     blend: FloatVector,
     facts: FloatMatrix,
     first_seen_day: IntVector,
@@ -214,13 +217,13 @@ def describe(
 ) -> FloatMatrix:
     """See :func:`recommender.candidates.rows_of`; ``item_idx`` ascending, touches and purchases oldest first."""
     m, n_sources = parts.shape
-    at_blend = 3 * n_sources
+    at_blend = 2 * n_sources + len(told)
     at_item = at_blend + 1
     at_pair = at_item + facts.shape[1] + 3
     at_customer = at_pair + N_PAIR
     rows = np.zeros((m, at_customer + len(customer)), np.float32)
     today = now / DAY_US
-    _sources(rows, parts, best)
+    _sources(rows, parts, best, told)
     _items(rows, at_item, item_idx, facts, first_seen_day, kind, today)
     _own(rows, at_pair, item_idx, touch_idx, touch_at, touch_counts, now)
     _bought(rows, at_pair + 7, item_idx, bought_idx, bought_day, facts, today)

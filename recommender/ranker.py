@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from recommender.blend import TASKS
-from recommender.candidates import Facts, blend_column, feature_names, reason_codes, rows_of
+from recommender.candidates import Facts, blend_column, feature_names, reason_codes, rows_of, telling
 from recommender.contract import ArraySpec
 from recommender.trees import Trees
 
@@ -54,7 +54,7 @@ class Ranker:
         self._slope, self._column = np.float32(arrays["ranker.slope"][0]), blend_column(sources)
         self._items, self._facts = items, Facts.of(arrays)
         self.serves: NDArray[np.bool_] = arrays["ranker.serves"]  # type: ignore[assignment]
-        self.sources = sources
+        self.sources, self._told = sources, telling(sources)
         self.codes = tuple(dict.fromkeys(reason_codes(sources)))
         self._group = np.array([self.codes.index(code) for code in reason_codes(sources)], np.int32)
         self._blend = self.codes.index("blend")
@@ -72,7 +72,7 @@ class Ranker:
 
     def rows(self, pool: Pool, blend: FloatVector, query: Query, standing: Standing) -> FloatMatrix:
         """Features of a pool's items, in its order."""
-        return rows_of(pool, blend, query, standing, self._items, self._facts)
+        return rows_of(pool, self._told, blend, query, standing, self._items, self._facts)
 
     def score(self, rows: FloatMatrix) -> FloatVector:
         """Of each row, float32, shape (n,); greater is better, comparable within one request."""

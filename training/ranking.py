@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from recommender.blend import Pool
-from recommender.candidates import STAGE_FEATURES, Facts, blend_column, feature_names, rows_of
+from recommender.candidates import STAGE_FEATURES, Facts, blend_column, feature_names, rows_of, telling
 from recommender.ranker import N_RANKED
 from recommender.ranking import best_rows
 from training.split import GAINS
@@ -119,7 +119,7 @@ def rows_for(pools: Pools, blends: FloatMatrix, items: Items, facts: Facts, *, n
     n_rows : int
         At most about so many rows: cases are drawn until there are enough.
     """
-    rng = np.random.default_rng(seed)
+    rng, told = np.random.default_rng(seed), telling(pools.sources)
     features: list[FloatMatrix] = []
     levels: list[NDArray[np.uint8]] = []
     total = 0
@@ -130,7 +130,7 @@ def rows_for(pools: Pools, blends: FloatMatrix, items: Items, facts: Facts, *, n
             continue
         kept = _drawn(level, rng)
         # A candidate's places in its sources are those among all that would be ranked.
-        features.append(rows_of(pool, score, pools.queries[case], pools.standings[case], items, facts)[kept])
+        features.append(rows_of(pool, told, score, pools.queries[case], pools.standings[case], items, facts)[kept])
         levels.append(level[kept])
         total += len(kept)
         if total >= n_rows:
@@ -148,7 +148,7 @@ def ranked_rows(
 ) -> tuple[IntVector, FloatMatrix]:
     """Which of a case's candidates would be ranked, and their features."""
     pool, kept, score = _ranked(pools, case, weights)
-    return kept, rows_of(pool, score, pools.queries[case], pools.standings[case], items, facts)
+    return kept, rows_of(pool, telling(pools.sources), score, pools.queries[case], pools.standings[case], items, facts)
 
 
 def _ranked(pools: Pools, case: int, weights: FloatVector) -> tuple[Pool, IntVector, FloatVector]:
