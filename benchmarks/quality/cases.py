@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from benchmarks.quality.events import SESSION_GAP_US, Events, Past, Queries
+from benchmarks.quality.lists import NOTHING
 from recommender.contract import TOUCHES
 
 if TYPE_CHECKING:
@@ -70,13 +71,27 @@ class Cases:
 
     def is_new_in_session(self) -> NDArray[np.bool_]:
         """Whether the (only) target was not touched before in the running session."""
+        query, key = self._in_session()
+        target = np.array([keys[0] for keys in self.targets])
+        return np.asarray(np.bincount(query[key == target[query]], minlength=len(self)) == 0)
+
+    def without_session(self, lists: Ints) -> Ints:
+        """Lists of item keys, shape (n_cases, n), less what the running session holds; ``NOTHING`` at their ends."""
+        query, key = self._in_session()
+        bounds = np.searchsorted(query, np.arange(len(self) + 1))
+        left = np.full_like(lists, NOTHING)
+        for case, row in enumerate(lists):
+            kept = row[~np.isin(row, key[bounds[case] : bounds[case + 1]])]
+            left[case, : len(kept)] = kept
+        return left
+
+    def _in_session(self) -> tuple[Ints, Ints]:
+        """Each case's items of the running session: number of the case, ascending, and item key."""
         queries = self.queries
         session = queries.events.sessions()
         query, row = queries.rows()
-        target = np.array([keys[0] for keys in self.targets])
         is_running = session[row] == session[queries.last[query] - 1]
-        again = is_running & (queries.events.item_keys[queries.events.item_idx[row]] == target[query])
-        return np.asarray(np.bincount(query[again], minlength=len(self)) == 0)
+        return query[is_running], queries.events.item_keys[queries.events.item_idx[row[is_running]]]
 
 
 class Split(NamedTuple):

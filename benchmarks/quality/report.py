@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,15 +81,23 @@ class Comparison:
 
 
 def compare(task: Task, cases: Cases, stored: Mapping[str, Stored], system: str) -> Iterator[Comparison]:
-    """The task, and of a session's next items those that are new in it."""
-    results = [
-        Result(name, [values_of(one.keys, cases.targets, metric) for metric in task.metrics], one)
-        for name, one in stored.items()
-    ]
+    """The task; of a session's next items those that are new in it, in the same lists and where only such are listed."""
+    results = _results(task, cases, stored)
     everyone = np.ones(len(cases), np.bool_)
     yield _comparison(task.name, task, cases, results, everyone, system)
     if task.protocol == "next":
-        yield _comparison("… new in the session", task, cases, results, cases.is_new_in_session(), system)
+        is_new = cases.is_new_in_session()
+        yield _comparison("… new in the session", task, cases, results, is_new, system)
+        only_new = {name: replace(one, keys=cases.without_session(one.keys)) for name, one in stored.items()}
+        results = _results(task, cases, only_new)
+        yield _comparison("… what the session holds left out of all lists", task, cases, results, is_new, system)
+
+
+def _results(task: Task, cases: Cases, stored: Mapping[str, Stored]) -> list[Result]:
+    return [
+        Result(name, [values_of(one.keys, cases.targets, metric) for metric in task.metrics], one)
+        for name, one in stored.items()
+    ]
 
 
 def _comparison(

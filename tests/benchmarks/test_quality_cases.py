@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.cases import Cases, inner_split, outer_split
+from benchmarks.quality.lists import NOTHING
 from benchmarks.quality.sources import DATASETS, Held, prepare
 from benchmarks.quality.tasks import TASKS, Cut, Task
 from features.errors import InvalidData
@@ -39,6 +40,8 @@ def test_a_next_item_is_asked_after_each_event_of_a_session_with_what_came_befor
     assert asked(split.cases) == [("c0", [101]), ("c0", [101])]
     assert (split.cases.queries.last - split.cases.queries.first).tolist() == [3, 4]
     assert split.cases.is_new_in_session().tolist() == [True, False]
+    lists = np.array([[100, 102, 101], [101, 100, 102]])
+    assert split.cases.without_session(lists).tolist() == [[102, 101, NOTHING], [102, NOTHING, NOTHING]]
 
 
 def test_held_out_items_are_asked_of_customers_with_a_history():
