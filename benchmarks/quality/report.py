@@ -81,7 +81,7 @@ class Comparison:
 
 
 def compare(task: Task, cases: Cases, stored: Mapping[str, Stored], system: str) -> Iterator[Comparison]:
-    """The task; of a session's next items those that are new in it, in the same lists and where only such are listed."""
+    """The task; of a session's next items those new in it, in the same lists and where only such are listed."""
     results = _results(task, cases, stored)
     everyone = np.ones(len(cases), np.bool_)
     yield _comparison(task.name, task, cases, results, everyone, system)
