@@ -8,6 +8,8 @@ import resource
 import signal
 import threading
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -48,11 +50,32 @@ def rated(served):
     return found.rate / 2
 
 
+@contextmanager
+def apart(*pids):
+    """Some processes on one core, this one and what it starts on the others: a generator among them would be late."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        yield
+        return
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores[:1])
+    os.sched_setaffinity(0, cores[1:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 @pytest.mark.whole  # what a machine that does other work answers at overload says little of the service
 @pytest.mark.timeout(400)
 def test_row_20_overload_is_refused_early_batch_first_and_leaves_no_mark(home, redis_server, size, record):
-    steps = (2, 5, 10) if size.is_full else (4,)
-    with worker(home, redis_server.url) as served, unharmed(served):
+    steps, missed = (2, 5, 10) if size.is_full else (4,), []
+    with (
+        worker(home, redis_server.url) as served,
+        unharmed(served),
+        apart(served.process.pid, redis_server._process.pid),
+    ):
         with served.client() as http:
             know(http)
         rate = rated(served)
@@ -73,14 +96,14 @@ def test_row_20_overload_is_refused_early_batch_first_and_leaves_no_mark(home, r
             told += f"503 median {refused.quantile_ms(0.5):.1f} ms; batch refused {100 * bulk.share(503):.0f} %"
             record(20, f"{factor} × R", "goodput ≥ 90 % of R, p99 ≤ 100 ms, 503 median < 5 ms", told)
             assert goodput >= 0.9 * rate
-            if size.is_full:
-                assert good.quantile_ms(0.99) <= 100 * size.slack
-                assert refused.quantile_ms(0.5) <= 5 * size.slack
+            is_fast = good.quantile_ms(0.99) <= 100 * size.slack and refused.quantile_ms(0.5) <= 5 * size.slack
+            missed += [f"{factor} × R: {told}"] if size.is_full and not is_fast else []
             calm = Job(served.port, [Stream("live", rate / 2, 2.0, slates(), after=1.0)])
             after = in_time(calm) or undecided(record, f"after {factor} × R")
             assert after["live"].share() >= 0.99
         refusals = served.metric('rihla_admission_total{class="bulk",outcome="')
     assert refusals > 0
+    assert not missed, "; ".join(missed)
 
 
 @pytest.mark.timeout(300)
