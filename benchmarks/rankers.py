@@ -9,6 +9,7 @@ deviation of that over seeds; then how many trees each seed took and whether val
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from training.fit import Recipe
     from training.job import Taught
     from training.learning import Lesson
 
 MIN_CASES: Final = 50
+MIN_LESSONS: Final = 2
+"""One to learn from and one to be judged on."""
 
 
 class Added(NamedTuple):
@@ -65,11 +69,14 @@ def main() -> None:
                 console.print(f"seed {seed}: {one.n_trees} trees, serving {one.serves.tolist()}")
 
 
-def lessons_of(path: Path, until: int | None) -> tuple[Taught, Lesson]:
-    """What the cut-offs before the last window taught, and the cases of that window."""
+def lessons_of(path: Path, until: int | None, recipe: Recipe | None = None) -> tuple[Taught, Lesson]:
+    """What the cut-offs before the last window taught, and the cases of that window; tuned without a recipe."""
     data = load(path, until, lambda _name, _share: None)
     windows, journey = windows_of(data), Journey.load(None)
-    taught = split(data, windows, journey, lambda _name, _share: None, n=DEFAULT_SIZES.validation, seed=0)
+    n, say = DEFAULT_SIZES.validation, lambda _name, _share: None
+    taught = split(data, windows, journey, say, n=n, seed=0, recipe=recipe)
+    if len(taught.lessons) < MIN_LESSONS:
+        sys.exit(f"{path}: expected cases at {MIN_LESSONS} cut-offs or more, got {len(taught.lessons)}")
     asked = lesson_of(
         data, windows.test, windows.until, taught.recipe, journey, n=DEFAULT_SIZES.test, seed=len(taught.lessons)
     )
