@@ -25,7 +25,7 @@ from recommender.retrievers import RETRIEVERS
 from recommender.rules import Rules, held_back
 from recommender.scale import Scale
 from recommender.slate import Faded, Slate, SlateItem, SlateRequest, Suppressed
-from recommender.soundness import check_indices, check_trees
+from recommender.soundness import check_indices, check_shapes, check_trees
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -152,6 +152,7 @@ class Engine:
             _log_read_at(documents["facts"]),
         )
         check_indices(bundle.arrays, len(bundle.arrays["items.item_key"]))
+        check_shapes(bundle.arrays)
         blend, journey = _decisions(documents)
         if Ranker.fits(bundle.arrays, blend.sources):
             check_trees(bundle.arrays, "ranker", len(feature_names(blend.sources)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Arrays = Mapping[str, NDArray[Any]]
+
+
+SHAPES: Final = {"ranker.slope": (1,), "ranker.n_sources": (1,), "ranker.serves": (2, 2)}
 
 
 def check_indices(arrays: Arrays, n_items: int) -> None:
@@ -33,6 +36,19 @@ def check_indices(arrays: Arrays, n_items: int) -> None:
         if name.endswith("indptr"):
             edges = arrays.get(name.removesuffix("indptr") + "item_idx")
             _check_pointers(name, array, None if edges is None else len(edges))
+
+
+def check_shapes(arrays: Arrays) -> None:
+    """See that what is read of a ranker by its place is there.
+
+    Raises
+    ------
+    BundleCorrupt
+        The message names the array.
+    """
+    for name, shape in SHAPES.items():
+        if name in arrays and arrays[name].shape != shape:
+            raise BundleCorrupt(f"{name}: expected shape {shape}, got {arrays[name].shape}.")
 
 
 def check_trees(arrays: Arrays, prefix: str, n_features: int) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.trees import N_FEATURES, by_numpy, made
+from features.errors import BundleCorrupt
 from recommender.blend import N_CANDIDATES, pool_of
 from recommender.candidates import (
     COUNTING,
@@ -21,7 +22,7 @@ from recommender.candidates import (
 from recommender.engine import sources_of
 from recommender.query import query_of
 from recommender.slate import SlateRequest
-from recommender.soundness import check_trees
+from recommender.soundness import check_shapes, check_trees
 from recommender.trees import Trees
 from tests.recommender.small import NOW, after, engine_of, small_arrays
 from training.ranking import PARAMS, Boosted, Rows, arrays_of, fit_trees, slope_of
@@ -74,6 +75,13 @@ def test_what_training_writes_passes_the_checks_of_the_reader(ranker):
     arrays = ranker[2]
     assert check_trees(arrays, "ranker", N_FEATURES) is None
     assert arrays["ranker.n_sources"].tolist() == [3]
+
+
+@pytest.mark.parametrize("name", ["ranker.slope", "ranker.n_sources", "ranker.serves"])
+def test_a_ranker_that_lacks_a_number_is_refused_by_name(ranker, name):
+    assert check_shapes(ranker[2]) is None
+    with pytest.raises(BundleCorrupt, match=f"{name}: expected shape"):
+        check_shapes(ranker[2] | {name: ranker[2][name][:0]})
 
 
 def test_every_feature_has_a_reason_and_every_name_is_its_own():
