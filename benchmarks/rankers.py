@@ -25,8 +25,7 @@ from recommender.blend import CONTEXTS, TASKS
 from recommender.ranker import Ranker
 from training.blending import ndcg_of
 from training.job import DEFAULT_SIZES, load, split
-from training.learning import LIFT, judge, learn, lesson_of
-from training.ranking import ranked_rows
+from training.learning import blended, judge, learn, lesson_of, rescored
 from training.split import windows_of
 
 if TYPE_CHECKING:
@@ -91,17 +90,12 @@ def added(taught: Taught, last: Lesson, seed: int) -> Added:
     learned = learn(taught.lessons, sources, everywhere, seed=seed, with_blind=False)
     facts = {"facts.item": last.facts.item, "facts.first_seen_day": last.facts.first_seen_day}
     ranker = Ranker({**learned.arrays, **facts}, last.items, sources)
-    blended, ranked = {}, {}
+    of_blend, of_ranker = {}, {}
     for task in TASKS:
-        pools, weights = last.pools[task].of_sources(sources), learned.blend.weights[task]
-        score = (np.repeat(weights[pools.context], np.diff(pools.bounds), axis=0) * pools.parts.T).sum(axis=1)
-        blended[task] = ndcg_of(pools, score)
-        lifted = np.zeros(len(score), np.float32)
-        for case in range(len(pools)):
-            kept, rows = ranked_rows(pools, case, weights[pools.context[case]], last.items, last.facts)
-            lifted[pools.bounds[case] + kept] = LIFT + ranker.score(rows)
-        ranked[task] = ndcg_of(pools, lifted)
-    return Added(blended, ranked, verdict.n_trees, verdict.serves)
+        pools = last.pools[task].of_sources(sources)
+        of_blend[task] = ndcg_of(pools, blended(pools, learned.blend.weights[task]))
+        of_ranker[task] = ndcg_of(pools, rescored(ranker, last, pools, learned.blend, task))
+    return Added(of_blend, of_ranker, verdict.n_trees, verdict.serves)
 
 
 def table_of(title: str, last: Lesson, found: Sequence[Added]) -> Table:

@@ -43,7 +43,7 @@ STAGE_FEATURES: Final = CUSTOMER[:6]
 """What a ranker that is blind to stages does not see."""
 
 COUNTING: Final = frozenset({"popular", "trending", "fresh", "category", "recent", "frequent", "repeat", "tifu"})
-"""Sources whose scores grow with the log: what one of them says itself means something else a month later."""
+"""Sources whose scores are sums over the log or a history: what one says itself means something else a month later."""
 
 MINUTE_US: Final = 60_000_000
 
@@ -56,13 +56,13 @@ def feature_names(sources: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def telling(sources: tuple[str, ...]) -> IntVector:
-    """Columns of the sources of which the ranker also sees what they say themselves: how alike, how often together."""
+    """Columns of the sources of which the ranker also sees what they say themselves, not only beside their best."""
     return np.array([column for column, source in enumerate(sources) if source not in COUNTING], np.int32)
 
 
 def blend_column(sources: tuple[str, ...]) -> int:
     """Where the blend's score stands among :func:`feature_names`."""
-    return 2 * len(sources) + len(telling(sources))
+    return feature_names(sources).index("blend")
 
 
 def reason_codes(sources: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from recommender.scale import SYSTEMS, Scale
 from training.blending import learn_blend, ndcg_of
 from training.fit import fit
 from training.pools import joined, pools_of
-from training.ranking import MAX_ROWS, MIN_CASES, Boosted, Rows, arrays_of, fit_trees, ranked_rows, rows_for
+from training.ranking import MAX_ROWS, MIN_CASES, Rows, arrays_of, fit_trees, ranked_rows, rows_for
 from training.scaling import fit_lines
 from training.split import cases_of
 
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
     from features.journey import Journey
     from recommender.contract import FloatVector
+    from recommender.ranker import Ranker
     from training.fit import Fitted, Recipe
     from training.load import Data
     from training.pools import Pools
+    from training.ranking import Boosted
     from training.split import Cases
 
 MIN_CELL: Final = 100
@@ -117,12 +119,12 @@ def judge(lessons: Sequence[Lesson], sources: tuple[str, ...], *, seed: int) -> 
     blend = learn_blend(sources, _pools_of(earlier, sources), seed=seed)
     later = {task: pools.of_sources(sources) for task, pools in last.pools.items()}
     rows = _rows(earlier, sources, blend, seed=seed)
-    scores = {"blend": {task: _blended(pools, blend.weights[task]) for task, pools in later.items()}}
+    scores = {"blend": {task: blended(pools, blend.weights[task]) for task, pools in later.items()}}
     n_trees = 0
     if len(rows.sizes) >= MIN_CASES:
         boosted = fit_trees(rows, sources, seed=seed, later=_rows([last], sources, blend, seed=seed))
         n_trees = boosted.n_trees
-        scores["ranker"] = {task: _rescored(boosted, last, pools, blend, task) for task, pools in later.items()}
+        scores["ranker"] = {task: rescored(boosted, last, pools, blend, task) for task, pools in later.items()}
     serves, gain = _compared(later, scores)
     lines = [_line_of(system, last, later["any"], scores) for system in SYSTEMS]
     return Verdict(serves, n_trees, np.stack(lines), gain)
@@ -166,21 +168,21 @@ def _rows(lessons: Sequence[Lesson], sources: tuple[str, ...], blend: Blend, *, 
     return Rows.joined(parts)
 
 
-def _blended(pools: Pools, weights: NDArray[np.float32]) -> FloatVector:
+def blended(pools: Pools, weights: NDArray[np.float32]) -> FloatVector:
     """The blend's score of every row."""
     case = np.repeat(pools.context, np.diff(pools.bounds))
     score: FloatVector = (weights[case] * pools.parts.T).sum(axis=1)
     return score
 
 
-def _rescored(boosted: Boosted, lesson: Lesson, pools: Pools, blend: Blend, task: str) -> FloatVector:
+def rescored(ranker: Boosted | Ranker, lesson: Lesson, pools: Pools, blend: Blend, task: str) -> FloatVector:
     """The ranker's score of every row that it would rank, lifted above 0; 0 for the others."""
     found = np.zeros(int(pools.bounds[-1]), np.float32)
     for case in range(len(pools)):
         weights = blend.weights[task][pools.context[case]]
         kept, rows = ranked_rows(pools, case, weights, lesson.items, lesson.facts)
         if len(kept):
-            found[pools.bounds[case] + kept] = LIFT + boosted.score(rows)
+            found[pools.bounds[case] + kept] = LIFT + ranker.score(rows)
     return found
 
 
