@@ -20,6 +20,7 @@ from features.journey import Journey
 from recommender.blend import STAGES, TASKS
 from training.blending import learn_blend, ndcg_of
 from training.job import DEFAULT_SIZES, load, split
+from training.learning import blended
 from training.pools import joined
 from training.split import windows_of
 
@@ -81,8 +82,7 @@ def values_without(earlier: Sequence[Lesson], last: Lesson, sources: tuple[str, 
     values = {}
     for task in TASKS:
         pools = last.pools[task].of_sources(sources)
-        weights = np.repeat(blend.weights[task][pools.context], np.diff(pools.bounds), axis=0)
-        values[task] = ndcg_of(pools, np.einsum("rs,sr->r", weights, pools.parts).astype(np.float32))
+        values[task] = ndcg_of(pools, blended(pools, blend.weights[task]))
     return values
 
 

@@ -61,7 +61,7 @@ def learn_blend(sources: tuple[str, ...], pools: Mapping[str, Pools], *, seed: i
     return Blend(
         sources,
         {
-            task: _open_to_all(_weights(cases, prior[task][0], rng), sources) if cases.parts.any() else prior[task]
+            task: _open_to_all(_weights(cases, prior[task][0], rng), sources) if cases.speaks.any() else prior[task]
             for task, cases in pools.items()
         },
         {task: np.bincount(cases.context, minlength=len(CONTEXTS)).tolist() for task, cases in pools.items()},
@@ -70,7 +70,7 @@ def learn_blend(sources: tuple[str, ...], pools: Mapping[str, Pools], *, seed: i
 
 def mean_ndcg(pools: Pools, weights: FloatVector) -> float:
     """Mean NDCG@10 of the cases under some weights; 0 without cases."""
-    return float(ndcg_of(pools, weights @ pools.parts).mean()) if len(pools) else 0.0
+    return float(ndcg_of(pools, pools.parts @ weights).mean()) if len(pools) else 0.0
 
 
 def ndcg_of(pools: Pools, score: FloatVector) -> NDArray[np.float64]:
@@ -147,14 +147,14 @@ def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
 def _weights(pools: Pools, prior: FloatVector, rng: np.random.Generator) -> FloatMatrix:
     is_stranger = pools.context == CONTEXTS.index(STRANGER)
     known, strangers = pools.take(np.flatnonzero(~is_stranger)), pools.take(np.flatnonzero(is_stranger))
-    everywhere = _mean_of_climbs(known if known.parts.any() else pools, prior, rng)
+    everywhere = _mean_of_climbs(known if known.speaks.any() else pools, prior, rng)
     rows = np.tile(everywhere, (len(CONTEXTS), 1))
     for context in np.unique(known.context).tolist():
         mine = known.take(np.flatnonzero(known.context == context))
-        if len(mine) >= MIN_CASES and mine.parts.any():
+        if len(mine) >= MIN_CASES and mine.speaks.any():
             found = _climbed(_some(mine, rng), everywhere, N_CONTEXT_ROUNDS)
             rows[context] = (len(mine) * found + KAPPA * everywhere) / (len(mine) + KAPPA)
-    if len(strangers) >= MIN_CASES and strangers.parts.any():
+    if len(strangers) >= MIN_CASES and strangers.speaks.any():
         rows[-1] = _for_strangers(everywhere, strangers, prior, rng)
     return rows.astype(np.float32)
 
@@ -166,7 +166,7 @@ def _for_strangers(
 
     What is silent keeps its weight: a search speaks for itself.
     """
-    division, speaks = _division(strangers, prior, rng), strangers.parts.any(axis=1)
+    division, speaks = _division(strangers, prior, rng), strangers.speaks
     weights = everywhere.copy()
     weights[speaks] = max(float(everywhere[speaks].sum()), POPULAR_FLOOR) * division[speaks]
     return weights
@@ -180,12 +180,12 @@ def _division(strangers: Pools, prior: FloatVector, rng: np.random.Generator) ->
     """
     popular = np.array([source == "popular" for source in strangers.sources], np.float32)
     whole = _mean_of_climbs(strangers, prior, rng)
-    if not (popular @ strangers.parts).any():
+    if not (strangers.parts @ popular).any():
         return whole
     every, gains = np.arange(len(strangers)), []
     for fold in np.array_split(every, N_FOLDS):
         own, others = strangers.take(fold), strangers.take(np.setdiff1d(every, fold))
-        mixed = _mean_of_climbs(others, prior, rng) if others.parts.any() else popular
+        mixed = _mean_of_climbs(others, prior, rng) if others.speaks.any() else popular
         gains.append(mean_ndcg(own, mixed) - mean_ndcg(own, popular))
     return whole if np.mean(gains) > np.std(gains, ddof=1) / np.sqrt(N_FOLDS) else popular
 
@@ -226,22 +226,23 @@ def _by_strength(pools: Pools) -> list[FloatVector]:
 
 def _usable(starts: Sequence[FloatVector], pools: Pools) -> list[FloatVector]:
     """Starts that sum to one, less what proposed nothing (one's own items, where only new ones count)."""
-    speaks = pools.parts.any(axis=1)
+    speaks = pools.speaks
     spoken: list[FloatVector] = [start * speaks for start in starts]
     return [start / start.sum() for start in spoken if start.sum() > 0]
 
 
 def _climbed(pools: Pools, start: FloatVector, n_rounds: int) -> FloatVector:
     """From a start one source at a time, each at several weights, while anything is gained."""
-    speaks = pools.parts.any(axis=1)
+    speaks = pools.speaks
     spoken: FloatVector = start * speaks
     weights: FloatVector = spoken / spoken.sum() if spoken.any() else start.copy()
+    columns = pools.parts.toarray(order="F")
     share = (pools.gain / np.repeat(pools.ideal, np.diff(pools.bounds))).astype(np.float32)
     for _ in range(n_rounds):
-        score = weights @ pools.parts
+        score = pools.parts @ weights
         before = reached = float(stepped(score, score, STILL, share, pools.bounds)[0])
         for source in np.flatnonzero(speaks).tolist():
-            part, tried = pools.parts[source], np.array(_tried(weights, source), np.float32)
+            part, tried = columns[:, source], np.array(_tried(weights, source), np.float32)
             values = stepped(score, part, tried - weights[source], share, pools.bounds)
             best = int(np.argmax(values))
             if values[best] > reached * (1 + WORTH):

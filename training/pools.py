@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from recommender.blend import CONTEXTS, Pool, context_for, pool_of
 from recommender.query import is_live, query_of
@@ -15,7 +16,7 @@ from training.spread import spread
 from training.touched import leaving_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,8 +40,8 @@ class Pools:
     sources : tuple of str
     item_idx : int32, shape (n_rows,)
         Ascending within a case.
-    parts : float32, shape (n_sources, n_rows)
-        What each source says of each candidate.
+    parts : csr_array of float32, shape (n_rows, n_sources)
+        What each source says of each candidate. Most say nothing of most: a tenth is stored.
     level : uint8, shape (n_rows,)
         Relevance, an index into ``GAINS``; 0 for what was not touched.
     bounds : int64, shape (n_cases + 1,)
@@ -57,7 +58,7 @@ class Pools:
 
     sources: tuple[str, ...]
     item_idx: IntVector
-    parts: FloatMatrix
+    parts: sparse.csr_array
     level: NDArray[np.uint8]
     bounds: LongVector
     ideal: NDArray[np.float64]
@@ -74,6 +75,12 @@ class Pools:
         """Gain of each row, shape (n_rows,)."""
         return np.array(GAINS, np.float32)[self.level]
 
+    @property
+    def speaks(self) -> NDArray[np.bool_]:
+        """Whether each source says anything of any candidate, shape (n_sources,)."""
+        spoken: NDArray[np.bool_] = self.parts.count_nonzero(axis=0) > 0
+        return spoken
+
     def with_past(self) -> Pools:
         """The cases of customers of whom something was known; all where queries were not kept."""
         if not self.queries:
@@ -83,7 +90,7 @@ class Pools:
     def pool(self, case: int) -> Pool:
         """Candidates of one case."""
         rows = slice(self.bounds[case], self.bounds[case + 1])
-        return Pool(self.item_idx[rows], np.ascontiguousarray(self.parts[:, rows].T), self.best[case])
+        return Pool(self.item_idx[rows], self.parts[rows].toarray(), self.best[case])
 
     def take(self, cases: NDArray[np.integer]) -> Pools:
         """Some of the cases, in the order given."""
@@ -93,7 +100,7 @@ class Pools:
         return replace(
             self,
             item_idx=self.item_idx[rows],
-            parts=np.ascontiguousarray(self.parts[:, rows]),
+            parts=self.parts[rows],
             level=self.level[rows],
             bounds=bounds.astype(np.int64),
             ideal=self.ideal[cases],
@@ -105,10 +112,13 @@ class Pools:
 
     def of_sources(self, sources: tuple[str, ...]) -> Pools:
         """The same for another list of sources; one that was not asked says nothing."""
-        silent = np.zeros((1, self.parts.shape[1]), np.float32)
+        if sources == self.sources:
+            return self
         at = [self.sources.index(source) if source in self.sources else len(self.sources) for source in sources]
+        silent = sparse.csr_array((self.parts.shape[0], 1), dtype=np.float32)
+        parts = sparse.hstack([self.parts, silent], format="csr")[:, at]
         best = np.ascontiguousarray(np.pad(self.best, ((0, 0), (0, 1)))[:, at])
-        return replace(self, sources=sources, parts=np.concatenate([self.parts, silent])[at], best=best)
+        return replace(self, sources=sources, parts=parts, best=best)
 
 
 def pools_of(engine: Engine, cases: Cases, *, is_new: bool) -> Pools:
@@ -125,7 +135,7 @@ def joined(many: Sequence[Pools], sources: tuple[str, ...]) -> Pools:
     return Pools(
         sources,
         np.concatenate([pools.item_idx for pools in aligned]),
-        np.concatenate([pools.parts for pools in aligned], axis=1),
+        sparse.vstack([pools.parts for pools in aligned], format="csr"),
         np.concatenate([pools.level for pools in aligned]),
         np.concatenate([*bounds, sizes[-1:]]).astype(np.int64),
         np.concatenate([pools.ideal for pools in aligned]),
@@ -136,7 +146,17 @@ def joined(many: Sequence[Pools], sources: tuple[str, ...]) -> Pools:
     )
 
 
-_One = tuple[Pool, "NDArray[np.uint8]", float, int, "Query", "Standing"]
+class _One(NamedTuple):
+    """One case: its candidates, their levels, and the rest as in :class:`Pools`."""
+
+    item_idx: IntVector
+    parts: sparse.csr_array
+    best: FloatVector
+    level: NDArray[np.uint8]
+    ideal: float
+    context: int
+    query: Query
+    standing: Standing
 
 
 def _asked(engine: Engine, cases: Cases, rows: range, *, is_new: bool) -> Iterator[_One]:
@@ -152,7 +172,8 @@ def _asked(engine: Engine, cases: Cases, rows: range, *, is_new: bool) -> Iterat
         pool = pool_of(engine.retrievers, query, len(engine.items))
         level = levels_of(engine.items.item_key[pool.item_idx], cases.targets[i][keep], cases.levels[i][keep])
         context = CONTEXTS.index(context_for(query, standing.stage, live=is_live(state, now)))
-        yield pool, level, ideal_of(cases.levels[i][keep]), context, query, standing
+        parts = sparse.csr_array(pool.parts)
+        yield _One(pool.item_idx, parts, pool.best, level, ideal_of(cases.levels[i][keep]), context, query, standing)
 
 
 def levels_of(item_keys: LongVector, targets: LongVector, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -168,18 +189,17 @@ def ideal_of(levels: NDArray[np.uint8]) -> float:
     return float(best @ DISCOUNT[: len(best)])
 
 
-def _stacked(sources: tuple[str, ...], cases: Iterable[_One]) -> Pools:
-    columns = list(zip(*cases, strict=True)) or [(), (), (), (), (), ()]
-    pools, levels, ideal, context, queries, standings = columns
+def _stacked(sources: tuple[str, ...], cases: Sequence[_One]) -> Pools:
+    nothing = sparse.csr_array((0, len(sources)), dtype=np.float32)
     return Pools(
         sources,
-        np.concatenate([np.empty(0, np.int32), *(pool.item_idx for pool in pools)]),
-        np.ascontiguousarray(np.concatenate([np.empty((0, len(sources)), np.float32), *(p.parts for p in pools)]).T),
-        np.concatenate([np.empty(0, np.uint8), *levels]),
-        np.cumsum([0, *(len(level) for level in levels)], dtype=np.int64),
-        np.array(ideal, np.float64),
-        np.array(context, np.int32),
-        np.concatenate([np.empty((0, len(sources)), np.float32), *(p.best[None] for p in pools)]),
-        list(queries),
-        list(standings),
+        np.concatenate([np.empty(0, np.int32), *(case.item_idx for case in cases)]),
+        sparse.vstack([nothing, *(case.parts for case in cases)], format="csr"),
+        np.concatenate([np.empty(0, np.uint8), *(case.level for case in cases)]),
+        np.cumsum([0, *(len(case.level) for case in cases)], dtype=np.int64),
+        np.array([case.ideal for case in cases], np.float64),
+        np.array([case.context for case in cases], np.int32),
+        np.concatenate([np.empty((0, len(sources)), np.float32), *(case.best[None] for case in cases)]),
+        [case.query for case in cases],
+        [case.standing for case in cases],
     )
