@@ -49,12 +49,14 @@ MIN_CASES: Final = 30
 """Below so many validation cases nothing is tuned and the prior weights serve."""
 
 
+CASES_OF_A_LESSON: Final = 2
+"""Cases of a lesson to one that settings are tuned on: settings are few, weights and trees are many."""
 N_EARLIER: Final = 3
 """Cut-offs before the validation window that the blend and the ranker learn from, where the data is long enough."""
 
 
 class Sizes(NamedTuple):
-    """At most how many cases validation and test draw; fewer is faster and less certain."""
+    """At most how many cases are drawn to tune on and to test on; fewer is faster and less certain."""
 
     validation: int = 1_500
     test: int = 2_000
@@ -164,7 +166,8 @@ def split(
     length = windows.test - windows.validation
     lessons = []
     for number, cut in enumerate(cuts):
-        lessons.append(lesson_of(data, cut, cut + length, recipe, journey, n=n, seed=seed + number))
+        n_cases = CASES_OF_A_LESSON * n
+        lessons.append(lesson_of(data, cut, cut + length, recipe, journey, n=n_cases, seed=seed + number))
         say("learn", (number + 1) / (len(cuts) + 1))
     verdict = judge(lessons, lessons[-1].pools["any"].sources, seed=seed)
     say("learn", 1.0)
