@@ -12,7 +12,7 @@ import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from service.embedded import EmbeddedStore
 
@@ -40,10 +40,14 @@ class Served:
         """Address of its embedded store."""
         return EmbeddedStore(self.home).url
 
+    def children(self) -> list[int]:
+        """Process ids of all that the service runs beside its supervisor."""
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in found]
+
     def worker(self) -> int:
         """Process id of the worker."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return next(int(pid) for pid in children if b"service.worker" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        return next(pid for pid in self.children() if b"service.worker" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 @contextmanager
@@ -77,18 +81,33 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def memory_mib(pid: int) -> tuple[float, float]:
-    """Resident memory of a process beside the mapped bundle, and of the bundle's mappings, MiB."""
-    beside = bundle = 0
+class Memory(NamedTuple):
+    """What a process holds in memory, MiB.
+
+    ``share`` counts a page that n processes map as an nth of it, ``resident`` as a whole one, both beside the mapped
+    bundle; ``bundle`` is what is resident of that.
+    """
+
+    share: float
+    resident: float
+    bundle: float
+
+
+def memory_of(pid: int) -> Memory:
+    """Memory of a process (``smaps``: proportional and resident set size)."""
+    share = resident = bundle = 0
     in_bundle = False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         name, _, rest = line.partition(" ")
         if not name.endswith(":"):
             in_bundle = "/bundles/" in rest
+        elif name == "Rss:" and in_bundle:
+            bundle += int(rest.split()[0])
         elif name == "Rss:":
-            size = int(rest.split()[0])
-            beside, bundle = (beside, bundle + size) if in_bundle else (beside + size, bundle)
-    return beside / 1024, bundle / 1024
+            resident += int(rest.split()[0])
+        elif name == "Pss:" and not in_bundle:
+            share += int(rest.split()[0])
+    return Memory(share / 1024, resident / 1024, bundle / 1024)
 
 
 @contextmanager

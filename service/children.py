@@ -9,14 +9,14 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
 from service.lifeline import PARENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 SHORT_LIFE_S: Final = 5.0
 FIRST_PAUSE_S: Final = 0.1
@@ -24,11 +24,33 @@ LONGEST_PAUSE_S: Final = 5.0
 log = structlog.get_logger()
 
 
+class Process(Protocol):
+    """What is known of a process that was started."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """The exit code, once there is one."""
+
+    def send_signal(self, signal: signal.Signals, /) -> None:
+        """Nothing where it has ended."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
 @dataclass
 class Child:
     """One process that should always run.
 
-    ``before`` is called before every start, ``after`` with the id of a process that ended.
+    ``before`` is called before every start, ``after`` with the id of a process that ended. ``fork`` makes a process
+    that runs a module; where it makes none, one is started afresh.
     """
 
     name: str
@@ -37,8 +59,9 @@ class Child:
     arguments: tuple[str, ...] = ()
     before: Callable[[], None] | None = None
     after: Callable[[int], None] | None = None
+    fork: Callable[[str], Awaitable[Process | None]] | None = None
     patience_s: float = 10.0
-    _process: asyncio.subprocess.Process | None = field(default=None, init=False)
+    _process: Process | None = field(default=None, init=False)
     _keeper: asyncio.Task[None] | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -67,7 +90,7 @@ class Child:
             if self.before is not None:
                 await asyncio.to_thread(self.before)
             born = time.monotonic()
-            self._process = await self._spawn()
+            self._process = await self.spawn()
             code = await self._process.wait()
             if self.after is not None:
                 self.after(self._process.pid)
@@ -75,12 +98,20 @@ class Child:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S) if time.monotonic() - born < SHORT_LIFE_S else FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def spawn(self) -> Process:
+        """Start it."""
+        if self.fork is not None and (forked := await self.fork(self.module)):
+            return forked
+        return await self.executed(*self.arguments)
+
+    async def executed(self, *arguments: str, **more: Any) -> Process:
+        """A process of its own that runs the module."""
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", self.module, *self.arguments),
+            *(sys.executable, "-m", self.module, *arguments),
             env={**os.environ, **self.environment, "PYTHONPATH": _python_path(), PARENT: str(os.getpid())},
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C in a terminal goes to the supervisor, which ends the others in order
+            **more,
         )
 
 

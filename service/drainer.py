@@ -219,5 +219,10 @@ async def drain_and_clean(settings: Settings, stop: asyncio.Event) -> None:
         await end(cleaning)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run one drainer."""
     run_process("drainer", drain_and_clean)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """``rihla serve``: starts the store, the workers and those who work behind them, and ends them all again.
 
-The order of starting is that of need: store, workers, then drainer, sweeper and follower, which would
-only compete for the processor while the workers come up. Ending goes the other way round.
+The order of starting is that of need: what others are forked from and the store, workers, then drainer, sweeper and
+follower, which would only compete for the processor while the workers come up. Ending goes the other way round.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from features.settings import pepper_of
 from service.children import Child
 from service.current import REPORT
 from service.embedded import EmbeddedStore
+from service.forked import Nursery, can_fork
 from service.logs import configure_logs
 from service.metrics import DIRECTORY, forget_process
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
     from features.settings import Settings
 
-STORE_PATIENCE_S: Final = 30.0
+STORE_PATIENCE_S: Final = 120.0
+"""Also for what others are forked from, which compiles for a minute where nothing was compiled before."""
 WORKER_PATIENCE_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.05
 log = structlog.get_logger()
@@ -116,11 +118,17 @@ Stage = tuple[Child, "Callable[[], bool] | None", float]
 
 def _stages(children: list[Child], settings: Settings, store: EmbeddedStore | None) -> Iterator[Stage]:
     """Children in the order of starting; some must be up before the next."""
-    last_worker = [child for child in children if child.name.startswith("worker")][-1]
+    workers = [child for child in children if child.name.startswith("worker")]
+    last_before = children[: children.index(workers[0])][-1:]
+    nurseries = [child for child in children if isinstance(child, Nursery)]
+
+    def is_prepared() -> bool:
+        return (store is None or store.answers()) and all(nursery.is_ready for nursery in nurseries)
+
     for child in children:
-        if child.name == "store" and store is not None:
-            yield child, store.answers, STORE_PATIENCE_S
-        elif child is last_worker:
+        if child in last_before:
+            yield child, is_prepared, STORE_PATIENCE_S
+        elif child is workers[-1]:
             yield child, lambda: _listens(settings), WORKER_PATIENCE_S
         else:
             yield child, None, 0
@@ -135,14 +143,19 @@ def _children(settings: Settings, store: EmbeddedStore | None) -> list[Child]:
     def ended(pid: int) -> None:
         forget_process(pid, str(metrics))
 
+    nursery = Nursery("nursery", "service.nursery", environment, after=ended) if can_fork() else None
+
+    def forked(name: str, module: str) -> Child:
+        return Child(name, f"service.{module}", environment, after=ended, fork=nursery.forked if nursery else None)
+
     children = [
-        *(Child(f"worker-{n}", "service.worker", environment, after=ended) for n in range(1, settings.workers + 1)),
-        *(Child(name, f"service.{name}", environment, after=ended) for name in ("drainer", "sweeper", "follower")),
+        *(forked(f"worker-{n}", "worker") for n in range(1, settings.workers + 1)),
+        *(forked(name, name) for name in ("drainer", "sweeper", "follower")),
     ]
     if store is not None:
         embedded = Child("store", "service.embedded", environment, (str(store.directory),), before=store.prepare)
         children.insert(0, embedded)
-    return children
+    return [nursery, *children] if nursery else children
 
 
 def environment_of(settings: Settings, *, redis_url: str) -> dict[str, str]:
@@ -174,7 +187,7 @@ async def _end(children: list[Child]) -> None:
     """Workers together, then those behind them, the store last."""
     by_turn = [
         [child for child in children if child.name.startswith("worker")],
-        [child for child in children if child.name in {"drainer", "sweeper", "follower"}],
+        [child for child in children if child.name in {"nursery", "drainer", "sweeper", "follower"}],
         [child for child in children if child.name == "store"],
     ]
     for turn in by_turn:

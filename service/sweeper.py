@@ -104,5 +104,10 @@ async def sweep_for_ever(settings: Settings, stop: asyncio.Event) -> None:
         await client.aclose()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run one sweeper."""
     run_process("sweeper", sweep_for_ever)
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,8 @@ from tests.service.shop import ITEM_IDS, bundle, children_of, event, publish, un
 pytestmark = pytest.mark.alone  # it measures how soon a whole service is ready, and kills parts of it
 
 HEAVY = {"mlflow", "lightgbm", "sklearn", "pandas", "matplotlib", "duckdb", "ibis", "pyarrow"}
+N_CHILDREN = 7
+"""The nursery, the store, two workers, drainer, sweeper and follower."""
 SERVE = """
 from features.settings import load_settings
 from service.supervisor import run
@@ -53,7 +55,7 @@ class Served:
             )
         until(self.is_ready)
         self.took_s = time.monotonic() - self.started
-        until(lambda: len(self.children()) == 6)
+        until(lambda: len(self.children()) == N_CHILDREN)
 
     def is_ready(self) -> bool:
         try:
@@ -133,7 +135,7 @@ def test_workers_carry_no_training_stack(served):
             assert not {name for name in HEAVY if f"site-packages/{name}/" in maps}
             sizes = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             own_kib = sum(int(line.split()[1]) for line in sizes if line.startswith("Private_"))
-            assert own_kib < 200 * 1024
+            assert own_kib < 100 * 1024
     code = "import sys, service.worker; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(loaded.stdout.split())
@@ -150,7 +152,23 @@ def test_a_killed_worker_is_replaced_and_the_other_one_answers(served):
     with suppress(httpx.TransportError):  # the one request that it may have had in hand
         slate(served)
     assert slate(served)["items"]
-    until(lambda: victim not in served.children() and len(served.children()) == 6)
+    until(lambda: victim not in served.children() and len(served.children()) == N_CHILDREN)
+    until(lambda: all(slate(served)["items"] for _ in range(6)))
+
+
+def test_a_killed_nursery_takes_nobody_along_and_is_replaced(served):
+    victim, others = served.child("service.nursery"), served.children()
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: victim not in served.children() and len(served.children()) == N_CHILDREN)
+    assert set(others) - {victim} <= set(served.children())
+    assert slate(served)["items"]
+
+
+def test_a_worker_is_replaced_without_a_nursery(served):
+    nursery, victim = served.child("service.nursery"), served.child("service.worker")
+    os.kill(nursery, signal.SIGKILL)
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: not {nursery, victim} & set(served.children()) and len(served.children()) == N_CHILDREN)
     until(lambda: all(slate(served)["items"] for _ in range(6)))
 
 
@@ -204,7 +222,7 @@ def test_a_broken_bundle_is_refused_and_the_old_one_goes_on_even_in_a_new_worker
     victim.write_bytes(raw)
     write_current(served.home, Current(path.name, "rihla", "9", "champion"))
     os.kill(served.child("service.worker"), signal.SIGKILL)
-    until(lambda: len(served.children()) == 6)
+    until(lambda: len(served.children()) == N_CHILDREN)
 
     def refused():
         answers = [slate(served) for _ in range(6)]
