@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,10 @@ def end_all():
     for pid in children_of(os.getpid()):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def threads_of(pid):
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def sleepers():
@@ -70,7 +75,7 @@ def test_the_nursery_has_one_thread_when_it_forks():
     async def run():
         async with nursery_of():
             [pid] = children_of(os.getpid())
-            assert len(os.listdir(f"/proc/{pid}/task")) == 1
+            assert threads_of(pid) == 1
 
     asyncio.run(run())
 
