@@ -107,7 +107,8 @@ class Schema:
 
     def merge_all(self, states: Iterable[Any]) -> Any:
         """Merge of any number of states; the empty state for none."""
-        return functools.reduce(self.merge, states, self.empty())
+        several = iter(states)
+        return functools.reduce(self.merge, several, next(several, self.empty()))
 
     def encode(self, state: Any) -> bytes:
         """State as MessagePack."""

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 
 from features.consent import PURPOSES, Consents
 from features.identity import Edge, Edges
@@ -21,10 +22,14 @@ from service.metrics import UNREADABLE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from features.state import Schema
 
 _HEAD: Final = struct.Struct(">8sI")
-_SEEN: Final = struct.Struct(">QII")
+_ONE_SEEN: Final = struct.Struct(">QII")
+_SEEN: Final = np.dtype([("event", ">u8"), ("body", ">u4"), ("at", ">u4")])
+_NONE_SEEN: Final = np.empty(0, _SEEN)
 SEEN_S: Final = 86_400
 MAX_SEEN: Final = 4_096
 MICROS: Final = 1_000_000
@@ -89,29 +94,40 @@ class StateCodec:
 class SeenEvents:
     """Ids of the events that counted in the last 24 hours, with a digest of each body.
 
-    16 bytes an event: id digest (8), body digest (4), seconds (4).
+    16 bytes an event: id digest (8), body digest (4), seconds (4). Those that were read stay as they are.
     """
 
     def __init__(self, raw: bytes, now: int) -> None:
-        since = now // MICROS - SEEN_S
-        usable = raw[: len(raw) - len(raw) % _SEEN.size]
-        self._bodies = {i: (body, at) for i, body, at in _SEEN.iter_unpack(usable) if at > since}
+        self._known = _recent(raw, now // MICROS - SEEN_S) if raw else _NONE_SEEN
+        self._added: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
-        return len(self._bodies)
+        return len(self._known) + len(self._added)
 
     def body_of(self, event: int) -> int | None:
         """Body digest under which an event counted; None for a new one."""
-        found = self._bodies.get(event)
-        return None if found is None else found[0]
+        if event in self._added:
+            return self._added[event][0]
+        if not len(self._known):
+            return None
+        found = self._known["body"][self._known["event"] == event]
+        return int(found[-1]) if len(found) else None
 
     def add(self, event: int, body: int, now: int) -> None:
-        """Remember an event from ``now`` (microseconds) on."""
-        self._bodies[event] = (body, now // MICROS)
+        """Remember an event that is new, from ``now`` (microseconds) on."""
+        self._added[event] = (body, now // MICROS)
 
     def pack(self) -> bytes:
         """As it is stored."""
-        return b"".join(_SEEN.pack(event, body, at) for event, (body, at) in self._bodies.items())
+        added = (_ONE_SEEN.pack(event, body, at) for event, (body, at) in self._added.items())
+        return b"".join([self._known.tobytes(), *added])
+
+
+def _recent(raw: bytes, since: int) -> NDArray[np.void]:
+    """Those after a second, without a copy where that is all of them."""
+    known = np.frombuffer(raw, _SEEN, len(raw) // _SEEN.itemsize)
+    is_recent = known["at"] > since
+    return known if is_recent.all() else known[is_recent]
 
 
 def event_digest(event_id: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import pack_command
 from redis.exceptions import ResponseError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 Command = tuple[Any, ...]
+ONCE_MORE_S: Final = 0.002
+"""Between the end of all patience and a time-out: what has come by then is read."""
 
 
 class Line:
@@ -70,12 +72,16 @@ async def shipped(line: Line, commands: Sequence[Command], patience_s: float) ->
     """
     connection = await line.take()
     try:
-        async with asyncio.timeout(patience_s) as limit:
-            await connection.send_packed_command(b"".join(map(pack_command, commands)))
-            answers = []
-            for _ in commands:
-                _extend(limit, patience_s)
-                answers.append(await _answer(connection))
+        async with asyncio.timeout(None) as limit:
+            watch = _Watch(limit, patience_s)
+            try:
+                await connection.send_packed_command(b"".join(map(pack_command, commands)))
+                answers = []
+                for _ in commands:
+                    watch.extend()
+                    answers.append(await _answer(connection))
+            finally:
+                watch.end()
     except BaseException:
         await line.drop(connection)
         raise
@@ -83,13 +89,38 @@ async def shipped(line: Line, commands: Sequence[Command], patience_s: float) ->
     return answers
 
 
-def _extend(limit: asyncio.Timeout, patience_s: float) -> None:
-    """Wait anew; the client swallows the cancellation of a time-out that comes together with its own result."""
-    if limit.expired():
-        raise TimeoutError
-    ends_at = asyncio.get_running_loop().time() + patience_s
-    if ends_at != limit.when():  # answers that come together come at one time of the loop
-        limit.reschedule(ends_at)
+class _Watch:
+    """Lets a limit expire when it was not extended for so long, but not before the sockets were looked at once more.
+
+    After it was held up a loop runs what is due before it reads what has come (libuv does), so that a time-out would
+    blame the store for what this process was doing.
+    """
+
+    def __init__(self, limit: asyncio.Timeout, patience_s: float) -> None:
+        self._limit, self._patience_s, self._loop = limit, patience_s, asyncio.get_running_loop()
+        self._due = self._loop.time() + patience_s
+        self._is_last = False
+        self._handle = self._loop.call_at(self._due, self._look)
+
+    def extend(self) -> None:
+        """Wait anew; the client swallows the cancellation of a time-out that comes together with its own result."""
+        if self._limit.expired():
+            raise TimeoutError
+        self._due, self._is_last = self._loop.time() + self._patience_s, False
+
+    def end(self) -> None:
+        """Let it expire no more."""
+        self._handle.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if now < self._due:
+            self._handle = self._loop.call_at(self._due, self._look)
+        elif self._is_last:
+            self._limit.reschedule(now)
+        else:
+            self._is_last = True
+            self._handle = self._loop.call_later(ONCE_MORE_S, self._look)
 
 
 async def _answer(connection: AbstractConnection) -> Any:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 
 import pytest
+import uvloop
 
 from service.store.clients import READS
 from service.store.clients import redis_client as async_client
@@ -52,6 +54,23 @@ def test_shipments_share_a_connection_and_one_that_the_server_closed_is_made_ane
     ids, (another,) = asyncio.run(body())
     assert len(set(ids)) == 1
     assert another not in ids
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_answers_that_came_while_the_loop_was_held_up_are_read(store, run):
+    async def body():
+        client = async_client(store.url, READS)
+        line = Line(client)
+        try:
+            await shipped(line, [("PING",)], 1.0)
+            shipment = asyncio.create_task(shipped(line, [("ECHO", "mine")] * 3, 0.05))
+            await asyncio.sleep(0)  # it is sent
+            time.sleep(0.2)  # noqa: ASYNC251 - somebody else works
+            return await shipment
+        finally:
+            await client.aclose()
+
+    assert run(body()) == [b"mine"] * 3
 
 
 class Swallowing:
