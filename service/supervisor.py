@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from features.settings import Settings
 
-STORE_PATIENCE_S: Final = 120.0
-"""Also for what others are forked from, which compiles for a minute where nothing was compiled before."""
+PREPARED_WITHIN_S: Final = 120.0
+"""The store, and what others are forked from, which compiles for a minute where nothing was compiled before."""
 WORKER_PATIENCE_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.05
 log = structlog.get_logger()
@@ -127,7 +127,7 @@ def _stages(children: list[Child], settings: Settings, store: EmbeddedStore | No
 
     for child in children:
         if child in last_before:
-            yield child, is_prepared, STORE_PATIENCE_S
+            yield child, is_prepared, PREPARED_WITHIN_S
         elif child is workers[-1]:
             yield child, lambda: _listens(settings), WORKER_PATIENCE_S
         else:

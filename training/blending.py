@@ -52,6 +52,7 @@ WORTH: Final = 2e-4
 """Relative gain that a step must bring: less is noise."""
 POPULAR_FLOOR: Final = 0.003
 BLOCK: Final = 32
+"""Rows that are counted before it is asked whether that is enough."""
 _DOUBLES: Final = read_only(types.float64)
 
 
