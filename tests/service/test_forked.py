@@ -28,11 +28,11 @@ async def nursery_of(*, sleeps_s=60.0, until_ready=True):
         yield nursery
     finally:
         await nursery.stop()
-        end_all()
+        end(*nurseries(), *sleepers())
 
 
-def end_all():
-    for pid in children_of(os.getpid()):
+def end(*pids):
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
@@ -41,8 +41,17 @@ def threads_of(pid):
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
+def running(module):
+    """Children that run a module; there may be others, of other tests."""
+    return [pid for pid, command in children_of(os.getpid()).items() if module in command]
+
+
+def nurseries():
+    return running("service.nursery")
+
+
 def sleepers():
-    return [pid for pid, command in children_of(os.getpid()).items() if SLEEPER in command]
+    return running(SLEEPER)
 
 
 async def settled(holds):
@@ -74,7 +83,7 @@ def test_a_fork_is_a_child_of_who_asked_in_a_session_of_its_own_and_named_after_
 def test_the_nursery_has_one_thread_when_it_forks():
     async def run():
         async with nursery_of():
-            [pid] = children_of(os.getpid())
+            [pid] = nurseries()
             assert threads_of(pid) == 1
 
     asyncio.run(run())
@@ -114,7 +123,7 @@ def test_a_nursery_that_answers_nothing_is_replaced_and_leaves_no_late_fork(monk
 
     async def run():
         async with nursery_of() as nursery:
-            [frozen] = children_of(os.getpid())
+            [frozen] = nurseries()
             os.kill(frozen, signal.SIGSTOP)
             assert await nursery.forked(SLEEPER) is None
             await settled(lambda: nursery.is_ready)
