@@ -9,6 +9,7 @@ import numpy as np
 from recommender.exposure import CHANNELS
 from recommender.items import KINDS
 from recommender.kernels_exposure import tally
+from recommender.kernels_query import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,8 +53,15 @@ class Allowance(NamedTuple):
                 rows = item_idx[items.kind[item_idx] == KINDS.index(kind)]
                 held |= dict.fromkeys(rows.tolist(), f"{SHOWN_ENOUGH}_{kind}")
         for why, item_key in self.capped.items():
-            held |= dict.fromkeys(item_idx[np.isin(items.item_key[item_idx], item_key)].tolist(), why)
+            is_capped = places_of(item_key, items.item_key[item_idx]) >= 0
+            held |= dict.fromkeys(item_idx[is_capped].tolist(), why)
         return held
+
+    def rows_capped(self, items: Items) -> IntVector:
+        """Rows of all items that were shown enough, candidates or not."""
+        rows = [items.rows_of(item_key) for item_key in self.capped.values()]
+        found: IntVector = np.concatenate(rows) if rows else np.empty(0, np.int32)
+        return found[found >= 0]
 
     def lost(self, item_key: LongVector) -> NDArray[np.float64]:
         """Log-odds that each of some items has lost, >= 0."""

@@ -225,7 +225,8 @@ class Engine:
 
         Notes
         -----
-        When what is held back leaves fewer items than asked for, retrieval runs again without those.
+        When what is held back leaves fewer items than asked for, retrieval runs again without those, until it finds
+        nothing more that is.
         """
         asked = self.asked(state, request, now) if asked is None else asked
         query, standing = asked.query, asked.standing
@@ -233,12 +234,13 @@ class Engine:
         held: dict[int, str] = {}
         limit = request.limit if allowance is None else allowance.limit(request.limit)
         for _ in range(MAX_ROUNDS if request.apply_rules else 0):
+            n_known = len(held)
             if allowance is not None:
                 held |= allowance.held(ranking.item_idx, self.items, request.channel)
             held |= held_back(query, ranking.item_idx, request, self.items, overlay, self._rules)
-            if not held or self._is_free(ranking.item_idx, held).sum() >= limit:
+            if len(held) == n_known or self._is_free(ranking.item_idx, held).sum() >= limit:
                 break
-            query = self._without(query, ranking.item_idx, held)
+            query = self._without(query, ranking.item_idx, held, allowance)
             ranking = self._ranked(self._asked_again(asked, query), allowance)
         held |= dict.fromkeys(ranking.item_idx[~np.isfinite(ranking.score)].tolist(), "no_score")
         free = np.flatnonzero(self._is_free(ranking.item_idx, held))
@@ -269,11 +271,18 @@ class Engine:
         found: NDArray[np.bool_] = is_free[item_idx]
         return found
 
-    def _without(self, query: Query, item_idx: IntVector, held: Mapping[int, str]) -> Query:
-        """The query less what is held back and what the bundle knows to be gone, unless an overlay brought it back."""
+    def _without(
+        self, query: Query, item_idx: IntVector, held: Mapping[int, str], allowance: Allowance | None
+    ) -> Query:
+        """The query less what is held back and what the bundle knows to be gone, unless an overlay brought it back.
+
+        What was shown enough is left out whole, or each retrieval would find the next of it.
+        """
         allowed = self.items.is_available.copy()
         allowed[item_idx] = True
         allowed[list(held)] = False
+        if allowance is not None:
+            allowed[allowance.rows_capped(self.items)] = False
         return replace(query, is_allowed=allowed if query.is_allowed is None else allowed & query.is_allowed)
 
     def _asked_again(self, asked: Asked, query: Query) -> Asked:

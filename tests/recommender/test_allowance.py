@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from features.errors import InputError
 from features.ids import key64
+from recommender import engine
 from recommender.allowance import allowance_of
+from recommender.blend import pool_of
 from recommender.caps import Cap, Caps
 from recommender.exposure import CLICKED, NOTHING_SHOWN, Exposure, Sign
 from recommender.items import KINDS
@@ -98,6 +100,18 @@ def test_an_empty_memory_changes_no_bit(events, limit) -> None:
     state, request = after(*events), SlateRequest(limit=limit)
     allowance = allowance_of(NOTHING_SHOWN, Caps(), "web", NOW)
     assert ENGINE.decide(state, request, NOW, allowance=allowance) == ENGINE.decide(state, request, NOW)
+
+
+def test_what_was_shown_enough_is_left_out_of_the_second_retrieval_and_there_is_no_third(monkeypatch) -> None:
+    n_asked = []
+    monkeypatch.setattr(engine, "pool_of", lambda *given: n_asked.append(given) or pool_of(*given))
+    state, all_of_it = after(("item_view", CATALOG[0].item_id)), SlateRequest(limit=len(CATALOG))
+    slate = ENGINE.decide(state, all_of_it, NOW)
+    n_asked.clear()
+    allowance = allowance_of(memory_of(slate, 1), Caps.of_text("item=1/1d"), "web", NOW)
+    again = ENGINE.decide(state, all_of_it, NOW, allowance=allowance)
+    assert not {item.item_id for item in again.items} & {item.item_id for item in slate.items}
+    assert len(n_asked) == 2
 
 
 @given(deeds, st.integers(1, 6), st.lists(st.sampled_from(["web", "email"]), min_size=1, max_size=12))
