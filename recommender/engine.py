@@ -52,8 +52,8 @@ moves."""
 DOCUMENTS: Final = ("blend", "journey", "golden", "facts")
 UNPERSONAL: Final = frozenset({"popular", "trending", "fresh"})
 MAX_SUPPRESSED: Final = 20
-MAX_ROUNDS: Final = 4
-"""Retrievals for one slate, each without what the ones before it had to hold back."""
+MAX_AGAIN: Final = 4
+"""Retrievals for one slate after the first, each without what the ones before it had to hold back."""
 
 
 @dataclass(frozen=True)
@@ -233,12 +233,13 @@ class Engine:
         ranking = self._ranked(asked, allowance)
         held: dict[int, str] = {}
         limit = request.limit if allowance is None else allowance.limit(request.limit)
-        for _ in range(MAX_ROUNDS if request.apply_rules else 0):
+        for left in reversed(range(MAX_AGAIN + 1) if request.apply_rules else ()):
             n_known = len(held)
             if allowance is not None:
                 held |= allowance.held(ranking.item_idx, self.items, request.channel)
             held |= held_back(query, ranking.item_idx, request, self.items, overlay, self._rules)
-            if len(held) == n_known or self._is_free(ranking.item_idx, held).sum() >= limit:
+            is_all = len(held) == n_known or not left
+            if is_all or self._is_free(ranking.item_idx, held).sum() >= limit:
                 break
             query = self._without(query, ranking.item_idx, held, allowance)
             ranking = self._ranked(self._asked_again(asked, query), allowance)

@@ -13,7 +13,7 @@ from features.catalog import Item
 from features.errors import BundleCorrupt, BundleIncompatible
 from features.events import DAY_US
 from features.ids import key64
-from recommender.blend import CONTEXTS, STRANGER, TASKS, Blend
+from recommender.blend import CONTEXTS, STRANGER, TASKS, Blend, pool_of
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
 from recommender.engine import KNOWN_ARRAYS, MAX_SUPPRESSED, Engine
 from recommender.golden import N_GOLDEN, check_golden, golden_of
@@ -281,6 +281,17 @@ def test_items_that_replace_the_held_back_ones_are_looked_for() -> None:
     slate = decided(engine=engine, overlay=overlay)
     assert len(slate.items) == 8
     assert not sold & set(ids(slate))
+
+
+def test_what_the_last_retrieval_finds_is_held_back_as_well(monkeypatch) -> None:
+    """More is sold out than all retrievals together can pass over, and none of it is shown."""
+    catalog = [Item(item_id=f"item-{n:03}") for n in range(60)]
+    engine = engine_of(fitted([line("x", "item_view", item.item_id, NOW - DAY_US) for item in catalog], catalog))
+    overlay = CatalogOverlay({key64(item.item_id): Item(item_id=item.item_id, available=False) for item in catalog})
+    monkeypatch.setattr("recommender.engine.pool_of", lambda *asked: pool_of(*asked, n=2))
+    slate = decided(engine=engine, overlay=overlay)
+    assert ids(slate) == []
+    assert len(slate.suppressed) < len(catalog)
 
 
 def test_a_catalogue_whose_old_favourites_are_gone_still_fills_its_slates() -> None:
