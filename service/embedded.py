@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from service.holes import cut_holes
 from service.lifeline import end_with_parent
 
 if TYPE_CHECKING:
@@ -69,11 +70,12 @@ class EmbeddedStore:
             return False
 
     def prepare(self) -> None:
-        """Make the directories and stop what an earlier run may have left behind."""
+        """Make the directories, stop what an earlier run may have left behind, and mend what it could not write."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stop_leftover()
         self.socket.unlink(missing_ok=True)
+        cut_holes(self.directory)
         (self.directory / "valkey.conf").write_text(self.configuration())
 
     def _stop_leftover(self) -> None:
