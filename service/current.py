@@ -77,14 +77,17 @@ def signature(path: Path) -> tuple[int, int, int] | None:
 
 
 def write_atomically(path: Path, raw: bytes) -> None:
-    """Write beside, flush to disk, rename."""
+    """Write beside, flush to disk, rename; what cannot be written whole leaves nothing behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
     sync_directory(path.parent)
 
 

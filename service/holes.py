@@ -8,24 +8,22 @@ them. The server does not load such a file, and what was accepted after the hole
 from __future__ import annotations
 
 import mmap
-import os
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from service.current import write_atomically
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 log = structlog.get_logger()
 
-HOLE: Final = re.compile(rb"\r\n\x00+(?:\*\d+\r\n\$|\Z)")
-"""Zeros after the end of a line and before a command or the end of the file; text of a customer's may look like it."""
+HOLE: Final = re.compile(rb"(?:\A|\r\n)\x00+(?:\*\d+\r\n\$|\Z)")
+"""Zeros at the beginning or after the end of a line, and before a command or the end; a value may look like it."""
 _ZEROS: Final = re.compile(rb"\x00+")
 _LENGTH: Final = re.compile(rb"[*$](\d{1,18})\r\n")
-_NOTE: Final = re.compile(rb"#[^\r\n]*\r\n")
 
 
 def cut_holes(directory: Path) -> int:
@@ -43,22 +41,20 @@ def _cut(path: Path) -> int:
         holes = holes_of(content) if HOLE.search(content) else []
         if not holes:
             return 0
-        draft = path.with_suffix(".mended")
-        try:
-            _write_without(content, holes, draft)
-            draft.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                draft.unlink()
-            log.warning("append_only_file_not_mended", error=type(error).__name__)
-            return 0
-    n_bytes: int = sum(hole.stop - hole.start for hole in holes)
+        edges = [0, *(edge for hole in holes for edge in (hole.start, hole.stop)), len(content)]
+        mended = b"".join(content[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True))
+        n_bytes = len(content) - len(mended)
+    try:
+        write_atomically(path, mended)
+    except OSError as error:
+        log.warning("append_only_file_not_mended", error=type(error).__name__)
+        return 0
     log.warning("append_only_file_mended", n_found=n_bytes)
     return n_bytes
 
 
 def holes_of(content: bytes | mmap.mmap) -> list[slice]:
-    """Where zeros stand between commands, up to the first thing that is neither command, note nor hole.
+    """Where zeros stand between commands, up to the first thing that is neither command nor hole.
 
     Commands are walked through by the lengths that they tell, so that zeros within a value are its own.
     """
@@ -68,8 +64,6 @@ def holes_of(content: bytes | mmap.mmap) -> list[slice]:
         if zeros := _ZEROS.match(content, at):
             holes.append(slice(*zeros.span()))
             at = zeros.end()
-        elif note := _NOTE.match(content, at):
-            at = note.end()
         elif (end := _end_of_command(content, at)) is not None:
             at = end
         else:
@@ -91,12 +85,3 @@ def _end_of_command(content: bytes | mmap.mmap, at: int) -> int | None:
         if content[at - 2 : at] != b"\r\n":
             return None
     return at
-
-
-def _write_without(content: mmap.mmap, holes: Sequence[slice], draft: Path) -> None:
-    edges = [0, *(edge for hole in holes for edge in (hole.start, hole.stop)), len(content)]
-    with draft.open("wb") as file, memoryview(content) as whole:
-        for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            file.write(whole[start:stop])
-        file.flush()
-        os.fsync(file.fileno())

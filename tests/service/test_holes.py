@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from itertools import accumulate, chain
 
 import pytest
@@ -21,13 +22,21 @@ def incr_file(directory, content: bytes):
     return path
 
 
-@given(commands, st.lists(st.integers(0, 9), min_size=6, max_size=6), st.booleans())
-def test_zeros_between_commands_are_holes_and_those_within_values_are_not(found, n_zeros, has_note) -> None:
-    packed = [b"#TS:1795845670\r\n" * has_note + pack_command(command) for command in found]
+@given(commands, st.lists(st.integers(0, 9), min_size=6, max_size=6))
+def test_zeros_between_commands_are_holes_and_those_within_values_are_not(found, n_zeros) -> None:
+    packed = [pack_command(command) for command in found]
     parts = list(chain.from_iterable(zip(packed, [b"\0" * n for n in n_zeros], strict=False)))
     ends = [0, *accumulate(len(part) for part in parts)]
     wanted = [slice(*span) for span in zip(ends[1::2], ends[2::2], strict=True) if span[0] < span[1]]
     assert holes_of(b"".join(parts)) == wanted
+
+
+def test_a_file_that_begins_with_a_hole_is_mended(tmp_path) -> None:
+    """The first command after a rewrite was the one that did not fit."""
+    command = pack_command(("SELECT", "0"))
+    path = incr_file(tmp_path, b"\0" * 9 + command)
+    assert cut_holes(tmp_path) == 9
+    assert path.read_bytes() == command
 
 
 def test_a_hole_is_cut_out_and_nothing_else(tmp_path) -> None:
@@ -61,9 +70,13 @@ def test_a_store_that_was_never_started_has_no_holes(tmp_path) -> None:
     assert cut_holes(tmp_path) == 0
 
 
-def test_a_file_that_cannot_be_written_anew_stays(tmp_path) -> None:
+def test_a_file_that_cannot_be_written_anew_stays_and_nothing_beside_it(tmp_path, monkeypatch) -> None:
+    def full(_):
+        raise OSError(errno.ENOSPC, "no space")
+
     content = pack_command(("SET", "a", "1")) + b"\0" * 9 + pack_command(("SET", "b", "2"))
     path = incr_file(tmp_path, content)
-    path.with_suffix(".mended").mkdir()
+    monkeypatch.setattr("service.current.os.fsync", full)
     assert cut_holes(tmp_path) == 0
     assert path.read_bytes() == content
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
