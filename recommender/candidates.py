@@ -1,7 +1,7 @@
 """What the ranker sees of a candidate: its sources, the item, the customer's past with it, and where they stand.
 
-One row of float32 a candidate, one column a feature; the same compiled loop makes the rows that the ranker
-learns from and the rows that it ranks.
+One row of float32 a feature, as the trees go through them, and one place in it a candidate; the same compiled loop
+makes what the ranker learns from and what it ranks.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MINUTE_US: Final = 60_000_000
 
 
 def feature_names(sources: tuple[str, ...]) -> tuple[str, ...]:
-    """Columns of :func:`rows_of`, for a model of some sources."""
+    """What each of :func:`columns_of` is, for a model of some sources."""
     of_item = (*ITEM_FACTS, "item_age", "is_content", "is_action")
     said = (f"{sources[column]}_strength" for column in telling(sources))
     return (*sources, *(f"{source}_place" for source in sources), *said, "blend", *of_item, *PAIR, *CUSTOMER)
@@ -105,7 +105,7 @@ class Facts:
         return cls(*(arrays[name] for name in cls.arrays))  # type: ignore[arg-type]
 
 
-def rows_of(
+def columns_of(
     pool: Pool, told: IntVector, blend: FloatVector, query: Query, standing: Standing, items: Items, facts: Facts
 ) -> FloatMatrix:
     """Features of a pool's items, in its order.
@@ -121,8 +121,8 @@ def rows_of(
 
     Returns
     -------
-    float32, shape (m, n_features)
-        Finite.
+    float32, shape (n_features, m)
+        Finite; each feature of all items in one piece.
     """
     return describe(
         pool.item_idx,

@@ -1,4 +1,4 @@
-"""The compiled loop behind :func:`recommender.candidates.rows_of`, which says what its columns mean."""
+"""The compiled loop behind :func:`recommender.candidates.columns_of`, which says what its columns mean."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _HERE: Final[Any] = (OUT_FLOATS_2D, COUNT)
 
 
 @compiled(types.void(OUT_FLOATS_2D, FLOATS_2D, FLOATS, INTS))
-def _sources(rows: FloatMatrix, parts: FloatMatrix, best: FloatVector, told: IntVector) -> None:
+def _sources(columns: FloatMatrix, parts: FloatMatrix, best: FloatVector, told: IntVector) -> None:
     """Each source's share and one over its place, by source, and what some of them said themselves."""
     m, n_sources = parts.shape
     row_idx, part = np.empty(m, np.int32), np.empty(m, np.float32)
@@ -54,16 +54,16 @@ def _sources(rows: FloatMatrix, parts: FloatMatrix, best: FloatVector, told: Int
                 k += 1
         order, ordered = best_of(row_idx[:k], part[:k], k)
         for place in range(k):
-            rows[order[place], column] = ordered[place]
-            rows[order[place], n_sources + column] = 1 / (1 + place)
+            columns[column, order[place]] = ordered[place]
+            columns[n_sources + column, order[place]] = 1 / (1 + place)
     for number in range(len(told)):
         for row in range(m):
-            rows[row, 2 * n_sources + number] = parts[row, told[number]] * best[told[number]]
+            columns[2 * n_sources + number, row] = parts[row, told[number]] * best[told[number]]
 
 
 @compiled(types.void(*_HERE, INTS, FLOATS_2D, INTS, BYTES, types.float64))
 def _items(
-    rows: FloatMatrix,
+    columns: FloatMatrix,
     at: int,
     item_idx: IntVector,
     facts: FloatMatrix,
@@ -75,11 +75,11 @@ def _items(
     for i in range(len(item_idx)):
         item = item_idx[i]
         for fact in range(n):
-            rows[i, at + fact] = facts[item, fact]
+            columns[at + fact, i] = facts[item, fact]
         age = np.log1p(max(0.0, today - first_seen_day[item])) if first_seen_day[item] > 0 else OLD
-        rows[i, at + n] = age
-        rows[i, at + n + 1] = kind[item] == 1
-        rows[i, at + n + 2] = kind[item] == 2
+        columns[at + n, i] = age
+        columns[at + n + 1, i] = kind[item] == 1
+        columns[at + n + 2, i] = kind[item] == 2
 
 
 @compiled(COUNT(INTS, types.int32))
@@ -91,7 +91,7 @@ def _place(item_idx: IntVector, item: int) -> int:
 
 @compiled(types.void(*_HERE, INTS, INTS, LONGS, INTS_2D, COUNT))
 def _own(
-    rows: FloatMatrix,
+    columns: FloatMatrix,
     at: int,
     item_idx: IntVector,
     touch_idx: IntVector,
@@ -101,7 +101,7 @@ def _own(
 ) -> None:
     """What the customer did with each candidate; touches are gone through from the newest to the oldest."""
     for i in range(len(item_idx)):
-        rows[i, at + 4] = NEVER
+        columns[at + 4, i] = NEVER
     is_session, last_at, place = True, now, 0
     for t in range(len(touch_idx) - 1, -1, -1):
         is_session = is_session and last_at - touch_at[t] <= SESSION_GAP_US
@@ -110,19 +110,19 @@ def _own(
         place += t + 1 == len(touch_idx) or touch_idx[t] != touch_idx[t + 1]
         if i < 0:
             continue
-        rows[i, at] += touch_counts[t, 0] + touch_counts[t, 1]
-        rows[i, at + 1] += touch_counts[t, 2]
-        rows[i, at + 2] += touch_counts[t, 3] - touch_counts[t, 4]
-        rows[i, at + 3] += touch_counts[t, 5]
-        if rows[i, at + 4] == NEVER:
-            rows[i, at + 4] = np.log1p((now - touch_at[t]) / MINUTE_US)
-            rows[i, at + 6] = 1 / place
-        rows[i, at + 5] += is_session
+        columns[at, i] += touch_counts[t, 0] + touch_counts[t, 1]
+        columns[at + 1, i] += touch_counts[t, 2]
+        columns[at + 2, i] += touch_counts[t, 3] - touch_counts[t, 4]
+        columns[at + 3, i] += touch_counts[t, 5]
+        if columns[at + 4, i] == NEVER:
+            columns[at + 4, i] = np.log1p((now - touch_at[t]) / MINUTE_US)
+            columns[at + 6, i] = 1 / place
+        columns[at + 5, i] += is_session
 
 
 @compiled(types.void(*_HERE, INTS, INTS, INTS, FLOATS_2D, types.float64))
 def _bought(
-    rows: FloatMatrix,
+    columns: FloatMatrix,
     at: int,
     item_idx: IntVector,
     bought_idx: IntVector,
@@ -139,22 +139,22 @@ def _bought(
             if last[i] == 0:
                 first[i] = bought_day[b]
             last[i] = bought_day[b]
-            rows[i, at] += 1
+            columns[at, i] += 1
     for i in range(len(item_idx)):
-        rows[i, at + 1], rows[i, at + 2] = NEVER, -1.0
+        columns[at + 1, i], columns[at + 2, i] = NEVER, -1.0
         if last[i] == 0:
             continue
         age = max(0.0, today - last[i])
-        rows[i, at + 1] = np.log1p(age * DAY_MINUTES)
-        n = rows[i, at]
+        columns[at + 1, i] = np.log1p(age * DAY_MINUTES)
+        n = columns[at, i]
         gap = (last[i] - first[i]) / (n - 1) if n > 1 else float(facts[item_idx[i], GAP_DAYS])
         if gap > 0:
-            rows[i, at + 2] = min(MAX_DUE, age / gap)
+            columns[at + 2, i] = min(MAX_DUE, age / gap)
 
 
 @compiled(types.void(*_HERE, INTS, INTS, FLOATS_2D, INTS, LONGS, INTS, COUNT))
 def _tastes(
-    rows: FloatMatrix,
+    columns: FloatMatrix,
     at: int,
     item_idx: IntVector,
     category: IntVector,
@@ -173,9 +173,9 @@ def _tastes(
             price += facts[item, PRICE]
     for i in range(len(item_idx)):
         item = item_idx[i]
-        rows[i, at + 1] = NEVER
+        columns[at + 1, i] = NEVER
         if facts[item, PRICE] > 0 and n_priced:
-            rows[i, at + 3] = facts[item, PRICE] - price / n_priced
+            columns[at + 3, i] = facts[item, PRICE] - price / n_priced
         if category[item] < 0:
             continue
         n_same, last_at = 0, -1
@@ -184,10 +184,10 @@ def _tastes(
                 n_same += 1
                 last_at = t
         if last_at >= 0:
-            rows[i, at] = n_same / n_known
-            rows[i, at + 1] = np.log1p((now - touch_at[last_at]) / MINUTE_US)
+            columns[at, i] = n_same / n_known
+            columns[at + 1, i] = np.log1p((now - touch_at[last_at]) / MINUTE_US)
         for anchor in anchor_idx:
-            rows[i, at + 2] = max(rows[i, at + 2], np.float32(category[anchor] == category[item]))
+            columns[at + 2, i] = max(columns[at + 2, i], np.float32(category[anchor] == category[item]))
 
 
 @compiled(
@@ -215,21 +215,20 @@ def describe(
     now: int,
     customer: FloatVector,
 ) -> FloatMatrix:
-    """See :func:`recommender.candidates.rows_of`; ``item_idx`` ascending, touches and purchases oldest first."""
+    """See :func:`recommender.candidates.columns_of`; ``item_idx`` ascending, touches and purchases oldest first."""
     m, n_sources = parts.shape
     at_blend = 2 * n_sources + len(told)
     at_item = at_blend + 1
     at_pair = at_item + facts.shape[1] + 3
     at_customer = at_pair + N_PAIR
-    rows = np.zeros((m, at_customer + len(customer)), np.float32)
+    columns = np.zeros((at_customer + len(customer), m), np.float32)
     today = now / DAY_US
-    _sources(rows, parts, best, told)
-    _items(rows, at_item, item_idx, facts, first_seen_day, kind, today)
-    _own(rows, at_pair, item_idx, touch_idx, touch_at, touch_counts, now)
-    _bought(rows, at_pair + 7, item_idx, bought_idx, bought_day, facts, today)
-    _tastes(rows, at_pair + 10, item_idx, category, facts, touch_idx, touch_at, anchor_idx, now)
-    for i in range(m):
-        rows[i, at_blend] = blend[i]
-        for column in range(len(customer)):
-            rows[i, at_customer + column] = customer[column]
-    return rows
+    _sources(columns, parts, best, told)
+    _items(columns, at_item, item_idx, facts, first_seen_day, kind, today)
+    _own(columns, at_pair, item_idx, touch_idx, touch_at, touch_counts, now)
+    _bought(columns, at_pair + 7, item_idx, bought_idx, bought_day, facts, today)
+    _tastes(columns, at_pair + 10, item_idx, category, facts, touch_idx, touch_at, anchor_idx, now)
+    columns[at_blend] = blend
+    for number in range(len(customer)):
+        columns[at_customer + number] = customer[number]
+    return columns

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from recommender.blend import TASKS
-from recommender.candidates import Facts, blend_column, feature_names, reason_codes, rows_of, telling
+from recommender.candidates import Facts, blend_column, columns_of, feature_names, reason_codes, telling
 from recommender.contract import ArraySpec
 from recommender.trees import Trees
 
@@ -70,16 +70,16 @@ class Ranker:
         """Whether it ranks this kind of request."""
         return bool(self.serves[TASKS.index(task), int(live)])
 
-    def rows(self, pool: Pool, blend: FloatVector, query: Query, standing: Standing) -> FloatMatrix:
-        """Features of a pool's items, in its order."""
-        return rows_of(pool, self._told, blend, query, standing, self._items, self._facts)
+    def columns(self, pool: Pool, blend: FloatVector, query: Query, standing: Standing) -> FloatMatrix:
+        """Features of a pool's items, in its order; float32, shape (n_features, n)."""
+        return columns_of(pool, self._told, blend, query, standing, self._items, self._facts)
 
-    def score(self, rows: FloatMatrix) -> FloatVector:
-        """Of each row, float32, shape (n,); greater is better, comparable within one request."""
-        score: FloatVector = self._slope * rows[:, self._column] + self._trees.score(rows)
+    def score(self, columns: FloatMatrix) -> FloatVector:
+        """Of each item, float32, shape (n,); greater is better, comparable within one request."""
+        score: FloatVector = self._slope * columns[self._column] + self._trees.score(columns)
         return score
 
-    def explain(self, rows: FloatMatrix, shares: FloatMatrix) -> FloatMatrix:
+    def explain(self, columns: FloatMatrix, shares: FloatMatrix) -> FloatMatrix:
         """What each of ``codes``, and at last the base, adds to each score; shape (n, n_codes + 1).
 
         Parameters
@@ -87,8 +87,8 @@ class Ranker:
         shares : float32, shape (n, n_sources)
             Each source's share of the blend's score: it carries that share of what the blend's score adds.
         """
-        parts = self._trees.explain(rows, self._group, len(self.codes))
-        parts[:, self._blend] += self._slope * rows[:, self._column]
+        parts = self._trees.explain(columns, self._group, len(self.codes))
+        parts[:, self._blend] += self._slope * columns[self._column]
         n = len(self.sources)
         parts[:, :n] += parts[:, [self._blend]] * shares
         parts[:, self._blend] = 0
@@ -96,5 +96,5 @@ class Ranker:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Columns of :meth:`rows`."""
+        """What each of :meth:`columns` is."""
         return feature_names(self.sources)

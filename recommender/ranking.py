@@ -30,7 +30,7 @@ class Ranking(NamedTuple):
 
     ``item_idx`` int32, shape (m,), ascending; ``score`` float64 and ``blend`` float32, shape (m,); ``parts`` float32,
     shape (m, n_sources), as in the pool, and ``weights`` float32, shape (n_sources,), what each source counts;
-    ``rows`` float32, shape (m, n_features), or None where the blend serves; ``intercept`` and ``slope`` float32,
+    ``columns`` float32, shape (n_features, m), or None where the blend serves; ``intercept`` and ``slope`` float32,
     shape (m,), of the scale. ``faded`` float64, shape (m,), is what the score has lost already because the item was
     shown before, None where nothing was.
     """
@@ -40,7 +40,7 @@ class Ranking(NamedTuple):
     blend: FloatVector
     parts: FloatMatrix
     weights: FloatVector
-    rows: FloatMatrix | None
+    columns: FloatMatrix | None
     intercept: FloatVector
     slope: FloatVector
     faded: NDArray[np.float64] | None = None
@@ -70,12 +70,12 @@ class Ranks:
         kept = best_rows(score, N_RANKED if ranker else len(score))
         if len(kept) < len(score):
             pool, score = Pool(pool.item_idx[kept], pool.parts.take(kept, axis=0), pool.best), score[kept]
-        rows = ranker.rows(pool, score, query, standing) if ranker else None
-        raw = score if ranker is None or rows is None else ranker.score(rows)
-        intercept, slope = self.scale.of("blend" if rows is None else "ranker", self.items.kind[pool.item_idx])
+        columns = ranker.columns(pool, score, query, standing) if ranker else None
+        raw = score if ranker is None or columns is None else ranker.score(columns)
+        intercept, slope = self.scale.of("blend" if columns is None else "ranker", self.items.kind[pool.item_idx])
         # In float64: what tells two of the least popular items apart is far smaller than the intercept.
         scaled: NDArray[np.float64] = np.asarray(intercept + slope * raw.astype(np.float64), np.float64)
-        return Ranking(pool.item_idx, scaled, score, pool.parts, weights, rows, intercept, slope)
+        return Ranking(pool.item_idx, scaled, score, pool.parts, weights, columns, intercept, slope)
 
     def _is_ranked(self, task: str, *, live: bool) -> bool:
         return self.ranker is not None and self.ranker.is_for(task, live=live)
@@ -86,7 +86,7 @@ class Ranks:
         Log-odds are lost where scores are such; where they are only positive, the same share of them.
         """
         lost = allowance.lost(self.items.item_key[ranking.item_idx])
-        if ranking.rows is None and not self.scale.is_calibrated:
+        if ranking.columns is None and not self.scale.is_calibrated:
             lost = ranking.score * -np.expm1(-lost)
         return ranking._replace(score=ranking.score - lost, faded=lost)
 
@@ -101,12 +101,12 @@ class Ranks:
     def _explained(self, ranking: Ranking, chosen: IntVector) -> tuple[tuple[str, ...], FloatMatrix]:
         slope, intercept = ranking.slope[chosen][:, None], ranking.intercept[chosen][:, None]
         parts = ranking.blended(chosen)
-        if ranking.rows is None or self.ranker is None:
+        if ranking.columns is None or self.ranker is None:
             codes = (*(retriever.name for retriever in self.retrievers), "base")
             return codes, np.concatenate([slope * parts, intercept], axis=1)
         whole: FloatVector = np.maximum(ranking.blend[chosen], 1e-12)
         shares: FloatMatrix = parts / whole[:, None]
-        explained: FloatMatrix = slope * self.ranker.explain(ranking.rows[chosen], shares)
+        explained: FloatMatrix = slope * self.ranker.explain(ranking.columns.take(chosen, axis=1), shares)
         explained[:, -1:] += intercept
         return (*self.ranker.codes, "base"), explained
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from features.errors import BundleCorrupt
+from recommender.trees import MAX_LEAVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ def check_shapes(arrays: Arrays) -> None:
 
 
 def check_trees(arrays: Arrays, prefix: str, n_features: int) -> None:
-    """See that every path of the trees ends, within the nodes and the features that there are.
+    """See that every path of the trees ends, within the nodes and the features that there are, at one of few leaves.
 
     Raises
     ------
@@ -74,6 +75,11 @@ def check_trees(arrays: Arrays, prefix: str, n_features: int) -> None:
     )
     if not is_sound:
         raise BundleCorrupt(f"{prefix}: expected trees whose paths end within their nodes.")
+    n_leaves = np.ones(n, np.int64)
+    for node in np.flatnonzero(~is_leaf)[::-1].tolist():
+        n_leaves[node] = min(MAX_LEAVES + 1, n_leaves[left[node]] + n_leaves[left[node] + 1])
+    if n_leaves[root].max(initial=0) > MAX_LEAVES:
+        raise BundleCorrupt(f"{prefix}: expected trees of at most {MAX_LEAVES} leaves.")
 
 
 def _within(array: NDArray[Any], n: int) -> bool:

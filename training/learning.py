@@ -20,7 +20,7 @@ from recommender.scale import SYSTEMS, Scale
 from training.blending import learn_blend, ndcg_of
 from training.fit import fit
 from training.pools import joined, pools_of
-from training.ranking import MAX_ROWS, MIN_CASES, Rows, arrays_of, fit_trees, ranked_rows, rows_for
+from training.ranking import MAX_ROWS, MIN_CASES, Rows, arrays_of, fit_trees, ranked_columns, rows_for
 from training.scaling import fit_lines
 from training.split import cases_of
 
@@ -181,9 +181,9 @@ def rescored(ranker: Boosted | Ranker, lesson: Lesson, pools: Pools, blend: Blen
     found = np.zeros(int(pools.bounds[-1]), np.float32)
     for case in range(len(pools)):
         weights = blend.weights[task][pools.context[case]]
-        kept, rows = ranked_rows(pools, case, weights, lesson.items, lesson.facts)
+        kept, columns = ranked_columns(pools, case, weights, lesson.items, lesson.facts)
         if len(kept):
-            found[pools.bounds[case] + kept] = LIFT + ranker.score(rows)
+            found[pools.bounds[case] + kept] = LIFT + ranker.score(columns)
     return found
 
 

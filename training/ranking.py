@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from recommender.blend import Pool
-from recommender.candidates import STAGE_FEATURES, Facts, blend_column, feature_names, rows_of, telling
+from recommender.candidates import STAGE_FEATURES, Facts, blend_column, columns_of, feature_names, telling
 from recommender.ranker import N_RANKED
 from recommender.ranking import best_rows
 from training.split import GAINS
@@ -71,10 +71,10 @@ class Boosted(NamedTuple):
         """As many as were best on later rows; all of them where there were none."""
         return int(self.booster.best_iteration) or int(self.booster.num_trees())
 
-    def score(self, rows: FloatMatrix) -> FloatVector:
-        """Of each row, float32, shape (n,)."""
-        added = self.booster.predict(rows, num_threads=1)
-        total: FloatVector = (self.slope * rows[:, self.column] + added).astype(np.float32)
+    def score(self, columns: FloatMatrix) -> FloatVector:
+        """Of each item, float32, shape (n,), by ``columns`` of shape (n_features, n)."""
+        added = self.booster.predict(columns.T, num_threads=1)
+        total: FloatVector = (self.slope * columns[self.column] + added).astype(np.float32)
         return total
 
 
@@ -130,7 +130,8 @@ def rows_for(pools: Pools, blends: FloatMatrix, items: Items, facts: Facts, *, n
             continue
         kept = _drawn(level, rng)
         # A candidate's places in its sources are those among all that would be ranked.
-        features.append(rows_of(pool, told, score, pools.queries[case], pools.standings[case], items, facts)[kept])
+        columns = columns_of(pool, told, score, pools.queries[case], pools.standings[case], items, facts)
+        features.append(columns[:, kept].T)
         levels.append(level[kept])
         total += len(kept)
         if total >= n_rows:
@@ -143,12 +144,13 @@ def rows_for(pools: Pools, blends: FloatMatrix, items: Items, facts: Facts, *, n
     )
 
 
-def ranked_rows(
+def ranked_columns(
     pools: Pools, case: int, weights: FloatVector, items: Items, facts: Facts
 ) -> tuple[IntVector, FloatMatrix]:
-    """Which of a case's candidates would be ranked, and their features."""
+    """Which of a case's candidates would be ranked, and their features, a row of ``columns`` each."""
     pool, kept, score = _ranked(pools, case, weights)
-    return kept, rows_of(pool, telling(pools.sources), score, pools.queries[case], pools.standings[case], items, facts)
+    told, query, standing = telling(pools.sources), pools.queries[case], pools.standings[case]
+    return kept, columns_of(pool, told, score, query, standing, items, facts)
 
 
 def _ranked(pools: Pools, case: int, weights: FloatVector) -> tuple[Pool, IntVector, FloatVector]:

@@ -14,9 +14,9 @@ from recommender.candidates import (
     STAGE_FEATURES,
     Facts,
     blend_column,
+    columns_of,
     feature_names,
     reason_codes,
-    rows_of,
     telling,
 )
 from recommender.engine import sources_of
@@ -50,7 +50,7 @@ def taught(sources, *, n_trees):
 
 def test_the_arrays_score_as_the_booster_and_as_numpy_does(ranker):
     booster, rows, arrays = ranker
-    scores = Trees(arrays, "ranker").score(rows)
+    scores = Trees(arrays, "ranker").score(rows.T.copy())
     np.testing.assert_allclose(scores, booster.predict(rows, num_threads=1), atol=1e-5)
     np.testing.assert_allclose(scores, by_numpy(arrays, rows), atol=1e-5)
 
@@ -58,8 +58,9 @@ def test_the_arrays_score_as_the_booster_and_as_numpy_does(ranker):
 def test_contributions_sum_to_the_score(ranker):
     _, rows, arrays = ranker
     trees = Trees(arrays, "ranker")
-    parts = trees.explain(rows, np.arange(N_FEATURES, dtype=np.int32), N_FEATURES)
-    np.testing.assert_allclose(parts.sum(axis=1), trees.score(rows), atol=1e-5)
+    columns = rows.T.copy()
+    parts = trees.explain(columns, np.arange(N_FEATURES, dtype=np.int32), N_FEATURES)
+    np.testing.assert_allclose(parts.sum(axis=1), trees.score(columns), atol=1e-5)
 
 
 def test_a_value_at_a_threshold_goes_left_as_the_booster_says(ranker):
@@ -68,7 +69,9 @@ def test_a_value_at_a_threshold_goes_left_as_the_booster_says(ranker):
     inner = arrays["ranker.left"] != np.arange(len(edges))
     edges = edges[inner]
     edges[np.arange(len(edges)), arrays["ranker.feature"][inner]] = arrays["ranker.threshold"][inner]
-    np.testing.assert_allclose(Trees(arrays, "ranker").score(edges), booster.predict(edges, num_threads=1), atol=1e-5)
+    np.testing.assert_allclose(
+        Trees(arrays, "ranker").score(edges.T.copy()), booster.predict(edges, num_threads=1), atol=1e-5
+    )
 
 
 def test_what_training_writes_passes_the_checks_of_the_reader(ranker):
@@ -141,7 +144,7 @@ def test_trees_start_where_the_blend_stands():
     boosted = fit_trees(rows, sources, seed=0, n_trees=1)
     score = rows.features[:, blend_column(sources)]
     assert boosted.slope == pytest.approx(slope_of(score, rows))
-    assert np.corrcoef(boosted.score(rows.features), score)[0, 1] > 0.95
+    assert np.corrcoef(boosted.score(rows.features.T), score)[0, 1] > 0.95
     assert boosted.n_trees == 1
 
 
@@ -158,7 +161,8 @@ def test_a_row_tells_what_a_source_said_itself_and_its_share_of_its_best():
     query = query_of(state, SlateRequest(), engine.items, NOW, standing.stage)
     pool = pool_of(engine.retrievers, query, len(engine.items))
     score = np.zeros(len(pool.item_idx), np.float32)
-    rows = rows_of(pool, telling(engine.sources), score, query, standing, engine.items, Facts.of(small_arrays()))
+    facts = Facts.of(small_arrays())
+    rows = columns_of(pool, telling(engine.sources), score, query, standing, engine.items, facts).T
     columns = {name: column for column, name in enumerate(feature_names(engine.sources))}
     spoke = 0
     for retriever in engine.retrievers:
