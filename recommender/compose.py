@@ -35,13 +35,14 @@ def in_order(score: NDArray[np.floating], item_idx: IntVector, limit: int) -> In
     return best_places(np.asarray(score, np.float64), np.asarray(item_idx, np.int32), limit)
 
 
-def mixed(score: NDArray[np.floating], item_idx: IntVector, kind: IntVector, stage: str, limit: int) -> IntVector:
+def mixed(
+    score: NDArray[np.floating], item_idx: IntVector, kind: NDArray[np.uint8], stage: str, limit: int
+) -> IntVector:
     """Positions of ``limit`` candidates with the stage's shares of kinds; a kind that runs out is passed over."""
-    scores, kinds = np.asarray(score, np.float64), np.asarray(kind, np.int32)
-    return mixed_places(scores, np.asarray(item_idx, np.int32), kinds, _SHARES[stage], limit)
+    return mixed_places(np.asarray(score, np.float64), item_idx, np.asarray(kind, np.uint8), _SHARES[stage], limit)
 
 
-def within_room(order: IntVector, kind: IntVector, room: Mapping[str, int], limit: int) -> IntVector:
+def within_room(order: IntVector, kind: NDArray[np.uint8], room: Mapping[str, int], limit: int) -> IntVector:
     """The first ``limit`` of some ordered candidates with at most ``room`` of each kind that it names."""
     left = {KINDS.index(name): n for name, n in room.items()}
     chosen: list[int] = []

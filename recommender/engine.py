@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from recommender.codes import Codes
 from recommender.compose import in_order, mixed, within_room
 from recommender.golden import check_golden
 from recommender.items import KINDS, Items
+from recommender.kernels_rank import places_without
 from recommender.moves import Moves
 from recommender.overlay import NO_OVERLAY, CatalogOverlay
 from recommender.query import is_live, query_of
@@ -28,7 +30,7 @@ from recommender.slate import Faded, Slate, SlateItem, SlateRequest, Suppressed
 from recommender.soundness import check_indices, check_shapes, check_trees
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -122,7 +124,7 @@ class Engine:
         is_ranked = is_ranked and blend.sources == self.sources and Ranker.fits(arrays, self.sources)
         self.ranker = Ranker(arrays, self.items, self.sources) if is_ranked else None
         self._ranks = Ranks(self.retrievers, self.blend, self.ranker, self.scale, self.items)
-        self._is_personal = np.array([source not in UNPERSONAL for source in self.sources], np.bool_)
+        self._is_personal = np.array([source not in UNPERSONAL for source in self.sources], np.float32)
 
     @classmethod
     def open(cls, path: Path, *, schema_hash: str | None = None, verify_key: bytes | None = None) -> Engine:
@@ -232,22 +234,25 @@ class Engine:
         query, standing = asked.query, asked.standing
         ranking = self._ranked(asked, allowance)
         held: dict[int, str] = {}
+        free = self._free(ranking.item_idx, held)
         limit = request.limit if allowance is None else allowance.limit(request.limit)
         for left in reversed(range(MAX_AGAIN + 1) if request.apply_rules else ()):
             n_known = len(held)
             if allowance is not None:
                 held |= allowance.held(ranking.item_idx, self.items, request.channel)
             held |= held_back(query, ranking.item_idx, request, self.items, overlay, self._rules)
-            is_all = len(held) == n_known or not left
-            if is_all or self._is_free(ranking.item_idx, held).sum() >= limit:
+            free = self._free(ranking.item_idx, held)
+            if len(held) == n_known or not left or len(free) >= limit:
                 break
             query = self._without(query, ranking.item_idx, held, allowance)
             ranking = self._ranked(self._asked_again(asked, query), allowance)
-        held |= dict.fromkeys(ranking.item_idx[~np.isfinite(ranking.score)].tolist(), "no_score")
-        free = np.flatnonzero(self._is_free(ranking.item_idx, held))
+        if not np.isfinite(ranking.score.sum()):
+            held |= dict.fromkeys(ranking.item_idx[~np.isfinite(ranking.score)].tolist(), "no_score")
+            free = self._free(ranking.item_idx, held)
         chosen = free[self._ordered(ranking.item_idx[free], ranking.score[free], request, standing, allowance)]
-        items = tuple(self._items(ranking, chosen, overlay))
-        strategy = self._strategy(query, ranking.blended(chosen))
+        blended = ranking.blended(chosen)
+        items = self._items(ranking, chosen, blended, overlay)
+        strategy = self._strategy(query, blended)
         moves = self.moves.of(state, standing, now) if request.with_moves else ()
         return Slate(
             items,
@@ -265,12 +270,9 @@ class Engine:
         request = replace(request, exclude=request.anchors)
         return self.decide(self.journey.schema.empty(), request, self.model.until)
 
-    def _is_free(self, item_idx: IntVector, held: Mapping[int, str]) -> NDArray[np.bool_]:
-        """Which of some rows are not held back."""
-        is_free = np.ones(len(self.items), np.bool_)
-        is_free[list(held)] = False
-        found: NDArray[np.bool_] = is_free[item_idx]
-        return found
+    def _free(self, item_idx: IntVector, held: Mapping[int, str]) -> IntVector:
+        """Places of some ascending rows that are not held back."""
+        return places_without(item_idx, np.fromiter(held, np.int32, len(held)))
 
     def _without(
         self, query: Query, item_idx: IntVector, held: Mapping[int, str], allowance: Allowance | None
@@ -302,43 +304,40 @@ class Engine:
         standing: Standing,
         allowance: Allowance | None,
     ) -> NDArray[np.integer]:
-        kind = self.items.kind[item_idx].astype(np.int32)
-        is_bound = allowance is not None and request.apply_rules
-        n = len(score) if is_bound else request.limit
-        if not request.apply_rules or (kind == kind[:1]).all():
-            order = in_order(score, item_idx, n)
-        else:
-            order = mixed(score, item_idx, kind, standing.stage, n)
-        if allowance is None or not is_bound:
-            return order
+        if not request.apply_rules:
+            return in_order(score, item_idx, request.limit)
+        kind = self.items.kind[item_idx]
+        if allowance is None:
+            return mixed(score, item_idx, kind, standing.stage, request.limit)
+        order = mixed(score, item_idx, kind, standing.stage, len(score))
         return within_room(order, kind, allowance.room, allowance.limit(request.limit))
 
-    def _items(self, ranking: Ranking, chosen: IntVector, overlay: CatalogOverlay) -> Iterator[SlateItem]:
+    def _items(
+        self, ranking: Ranking, chosen: IntVector, blended: FloatMatrix, overlay: CatalogOverlay
+    ) -> tuple[SlateItem, ...]:
         """Slots of some rows of a ranking, best first."""
         item_idx = ranking.item_idx[chosen]
-        parts = self._ranks.explain(ranking, chosen)
+        parts = self._ranks.explain(ranking, chosen, blended)
         keys, kinds = self.items.item_key[item_idx].tolist(), self.items.kind[item_idx].tolist()
-        ids, titles = self.items.texts("id", item_idx), self.items.texts("title", item_idx)
-        scores, sources = parts.scores(), parts.sources()
-        rows = zip(item_idx.tolist(), ids, keys, kinds, titles, scores, sources, strict=True)
-        for place, (row, item_id, key, kind, title, score, source) in enumerate(rows):
-            yield SlateItem(
-                rank=place + 1,
-                item_idx=row,
-                item_id=item_id,
-                item_key=key,
-                kind=KINDS[kind],
-                title=overlay.title(key, title),
-                score=score,
-                propensity=1.0,
-                source=source,
-                reasons=parts.of(place),
-            )
+        titles = self.items.texts("title", item_idx)
+        columns = (
+            range(1, len(keys) + 1),
+            item_idx.tolist(),
+            self.items.texts("id", item_idx),
+            keys,
+            [KINDS[kind] for kind in kinds],
+            map(overlay.title, keys, titles) if overlay.items else titles,
+            parts.scores(),
+            repeat(1.0),
+            parts.sources(),
+            map(parts.of, range(len(keys))),
+        )
+        return tuple(map(SlateItem, *columns))
 
     def _strategy(self, query: Query, contributions: FloatMatrix) -> str:
         if not len(contributions):
             return "empty"
-        if not contributions[:, self._is_personal].any():
+        if not (contributions @ self._is_personal).any():
             return "popular"
         return "personal" if len(query.touch_idx) or len(query.bought_idx) else "related"
 
@@ -348,6 +347,8 @@ class Engine:
         return tuple(Faded(self.items.item_id(int(item_idx[row])), -float(faded[row])) for row in most)
 
     def _suppressed(self, held: Mapping[int, str]) -> tuple[Suppressed, ...]:
+        if not held:
+            return ()
         first = sorted(held.items())[:MAX_SUPPRESSED]
         ids = self.items.texts("id", np.array([row for row, _ in first], np.int32))
         return tuple(Suppressed(item_id, why) for item_id, (_, why) in zip(ids, first, strict=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import types
 
-from recommender.kernels import COUNT, INTS, OUT_INTS, compiled, read_only
+from recommender.kernels import BYTES, COUNT, INTS, OUT_INTS, compiled, read_only
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,9 +32,9 @@ def best_places(score: NDArray[np.float64], item_idx: IntVector, n: int) -> IntV
     return places[np.argsort(-score[places], kind="mergesort")][:n].astype(np.int32)
 
 
-@compiled(OUT_INTS(REALS, INTS, INTS, REALS, COUNT))
+@compiled(OUT_INTS(REALS, INTS, BYTES, REALS, COUNT))
 def mixed_places(
-    score: NDArray[np.float64], item_idx: IntVector, kind: IntVector, shares: NDArray[np.float64], limit: int
+    score: NDArray[np.float64], item_idx: IntVector, kind: NDArray[np.uint8], shares: NDArray[np.float64], limit: int
 ) -> IntVector:
     """Positions of ``limit`` candidates; at every rank the kind furthest behind its share gives its best one left.
 

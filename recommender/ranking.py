@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recommender.blend import Pool, context_for
+from recommender.kernels_rank import best_rows, on_scale
 from recommender.ranker import N_RANKED
 from recommender.reasons import Parts
 
@@ -72,9 +73,8 @@ class Ranks:
             pool, score = Pool(pool.item_idx[kept], pool.parts.take(kept, axis=0), pool.best), score[kept]
         columns = ranker.columns(pool, score, query, standing) if ranker else None
         raw = score if ranker is None or columns is None else ranker.score(columns)
-        intercept, slope = self.scale.of("blend" if columns is None else "ranker", self.items.kind[pool.item_idx])
-        # In float64: what tells two of the least popular items apart is far smaller than the intercept.
-        scaled: NDArray[np.float64] = np.asarray(intercept + slope * raw.astype(np.float64), np.float64)
+        line = self.scale.of("blend" if columns is None else "ranker")
+        scaled, intercept, slope = on_scale(raw, pool.item_idx, self.items.kind, line)
         return Ranking(pool.item_idx, scaled, score, pool.parts, weights, columns, intercept, slope)
 
     def _is_ranked(self, task: str, *, live: bool) -> bool:
@@ -90,17 +90,21 @@ class Ranks:
             lost = ranking.score * -np.expm1(-lost)
         return ranking._replace(score=ranking.score - lost, faded=lost)
 
-    def explain(self, ranking: Ranking, chosen: IntVector) -> Parts:
-        """What each reason adds to the score of some rows; ``base`` is the last one, ``faded`` before it."""
-        codes, parts = self._explained(ranking, chosen)
+    def explain(self, ranking: Ranking, chosen: IntVector, blended: FloatMatrix) -> Parts:
+        """What each reason adds to the score of some rows; ``base`` is the last one, ``faded`` before it.
+
+        ``blended`` is what :meth:`Ranking.blended` says of them.
+        """
+        codes, parts = self._explained(ranking, chosen, blended)
         if ranking.faded is not None:
             codes = (*codes[:-1], "faded", codes[-1])
             parts = np.insert(parts, len(codes) - 2, -ranking.faded[chosen].astype(np.float32), axis=1)
         return Parts(codes, parts.astype(np.float64))
 
-    def _explained(self, ranking: Ranking, chosen: IntVector) -> tuple[tuple[str, ...], FloatMatrix]:
+    def _explained(
+        self, ranking: Ranking, chosen: IntVector, parts: FloatMatrix
+    ) -> tuple[tuple[str, ...], FloatMatrix]:
         slope, intercept = ranking.slope[chosen][:, None], ranking.intercept[chosen][:, None]
-        parts = ranking.blended(chosen)
         if ranking.columns is None or self.ranker is None:
             codes = (*(retriever.name for retriever in self.retrievers), "base")
             return codes, np.concatenate([slope * parts, intercept], axis=1)
@@ -109,14 +113,3 @@ class Ranks:
         explained: FloatMatrix = slope * self.ranker.explain(ranking.columns.take(chosen, axis=1), shares)
         explained[:, -1:] += intercept
         return (*self.ranker.codes, "base"), explained
-
-
-def best_rows(score: FloatVector, n: int) -> IntVector:
-    """Rows with the ``n`` greatest positive scores, ascending; at the cut the first of equals.
-
-    A score that is no number is kept, last of all: the engine holds its item back by name.
-    """
-    kept = np.flatnonzero(~(score <= 0))
-    if len(kept) > n:
-        kept = np.sort(kept[np.argsort(-score[kept], kind="stable")[:n]])
-    return kept.astype(np.int32)

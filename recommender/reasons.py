@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 import numpy as np
+
+from recommender.kernels_rank import loudest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +63,12 @@ N_SHORT: Final = 3
 """Reasons that are told one by one where a short answer is asked for."""
 
 
+@cache
+def _speaks(codes: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which of some reasons say something by themselves; a service knows few lists of them."""
+    return np.array([code not in UNSPOKEN for code in codes], np.bool_)
+
+
 class Parts:
     """What each reason adds to the score of each item of a slate.
 
@@ -83,9 +91,8 @@ class Parts:
         """Code of what speaks loudest for each item."""
         if not len(self.weights):
             return []
-        heard: list[int] = np.argmax(self._for_whom(), axis=1).tolist()
-        has_any: list[bool] = (self.weights != 0).any(axis=1).tolist()
-        return [self.codes[at] if has else "base" for at, has in zip(heard, has_any, strict=True)]
+        heard: list[int] = loudest(self.weights, _speaks(self.codes)).tolist()
+        return [self.codes[at] if at >= 0 else "base" for at in heard]
 
     def of(self, row: int) -> Reasons:
         """The reasons of one item."""
@@ -113,7 +120,7 @@ class Parts:
 
     def _for_whom(self) -> NDArray[np.float64]:
         """How much each part speaks for its item: what says something of it first, then all others."""
-        speaks = np.array([code not in UNSPOKEN for code in self.codes], np.bool_)
+        speaks = _speaks(self.codes)
         below = 2 * np.abs(self.weights).max(initial=0) + 1
         heard: NDArray[np.float64] = np.where(speaks & (self.weights > 0), self.weights, self.weights - below)
         heard[self.weights == 0] = -np.inf

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from recommender.contract import FloatMatrix, FloatVector
+    from recommender.contract import FloatMatrix
 
 SYSTEMS = ("blend", "ranker")
 
@@ -53,7 +53,7 @@ class Scale:
         """Whether scores are log-odds."""
         return not np.array_equal(self.line, Scale.plain().line)
 
-    def of(self, system: str, kind: NDArray[np.integer]) -> tuple[FloatVector, FloatVector]:
-        """Intercept and slope of each of some items, float32, shape (n,)."""
+    def of(self, system: str) -> FloatMatrix:
+        """Intercept and slope by kind, float32, shape (3, 2)."""
         line: FloatMatrix = self.line[SYSTEMS.index(system)]
-        return line[:, 0].take(kind), line[:, 1].take(kind)
+        return line

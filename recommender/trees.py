@@ -64,10 +64,12 @@ def score_columns(
     for tree in range(len(bounds) - 1):
         words[:] = every
         for at in range(bounds[tree], bounds[tree + 1], 2):
-            one, other = columns[np.uint32(feature[at])], columns[np.uint32(feature[at + 1])]
+            # What the loop would read again and again, in case it has written to it, keeps it from being SIMD.
+            one, first_above, first_kept = columns[np.uint32(feature[at])], threshold[at], kept[at]
+            two, second_above, second_kept = columns[np.uint32(feature[at + 1])], threshold[at + 1], kept[at + 1]
             for i in range(n):
-                words[i] &= (kept[at] if one[i] > threshold[at] else every) & (
-                    kept[at + 1] if other[i] > threshold[at + 1] else every
+                words[i] &= (first_kept if one[i] > first_above else every) & (
+                    second_kept if two[i] > second_above else every
                 )
         for i in range(n):
             total[i] += value[tree * MAX_LEAVES + np.int64(slot_of(words[i]))]
@@ -150,11 +152,12 @@ class Tests(NamedTuple):
             below(node, tree, 0)
             tests += [(0, 0.0, EVERY_LEAF)] * (len(tests) % 2)
             bounds.append(len(tests))
-        columns = zip(*tests, strict=True) if tests else ((), (), ())
-        kinds = (np.int32, np.float32, np.uint32)
+        features, thresholds, words = zip(*tests, strict=True) if tests else ((), (), ())
         return cls(
             np.array(bounds, np.int64),
-            *(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)),
+            np.array(features, np.int32),
+            np.array(thresholds, np.float32),
+            np.array(words, np.uint32),
             leaf_values.reshape(-1),
         )
 

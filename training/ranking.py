@@ -15,8 +15,8 @@ from scipy.optimize import minimize_scalar
 
 from recommender.blend import Pool
 from recommender.candidates import STAGE_FEATURES, Facts, blend_column, columns_of, feature_names, telling
+from recommender.kernels_rank import best_rows
 from recommender.ranker import N_RANKED
-from recommender.ranking import best_rows
 from training.split import GAINS
 
 if TYPE_CHECKING:

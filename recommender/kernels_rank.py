@@ -1,0 +1,122 @@
+"""Compiled loops between a pool and its slate: the best of it, on the common scale, less what is held back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numba import types
+
+from recommender.kernels import (
+    BOOLS,
+    BYTES,
+    COUNT,
+    FLOATS,
+    FLOATS_2D,
+    INTS,
+    OUT_FLOATS,
+    OUT_INTS,
+    compiled,
+    read_only,
+    tuple_of,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from recommender.kernels import BoolVector, FloatVector, IntVector
+
+REALS_2D: Final[Any] = read_only(types.float64, 2)
+ON_SCALE: Final[Any] = tuple_of((types.float64[::1], OUT_FLOATS, OUT_FLOATS))
+
+
+@compiled(OUT_INTS(FLOATS, COUNT))
+def best_rows(score: FloatVector, n: int) -> IntVector:
+    """Rows with the ``n`` greatest positive scores, ascending; at the cut the first of equals.
+
+    A score that is no number is kept, last of all: the engine holds its item back by name.
+
+    Notes
+    -----
+    The bits of positive floats, read as whole numbers, are in the order of the floats.
+    """
+    bits = score.view(np.int32)
+    rows, key, m = np.empty(len(score), np.int32), np.empty(len(score), np.int32), 0
+    for i in range(len(score)):
+        if not score[i] <= 0:
+            rows[m], key[m] = i, bits[i] if score[i] > 0 else 0
+            m += 1
+    if m <= n:
+        return rows[:m]
+    key = key[:m]
+    bound = np.partition(key, m - n)[m - n]
+    room = n - (key > bound).sum()
+    kept = 0
+    for i in range(m):
+        if key[i] > bound or (key[i] == bound and room > 0):
+            room -= key[i] == bound
+            rows[kept] = rows[i]
+            kept += 1
+    return rows[:kept]
+
+
+@compiled(ON_SCALE(FLOATS, INTS, BYTES, FLOATS_2D))
+def on_scale(
+    raw: FloatVector, item_idx: IntVector, kind: NDArray[np.uint8], line: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], FloatVector, FloatVector]:
+    """Scores on the line of each item's kind, and the intercept and slope of that.
+
+    In float64: what tells two of the least popular items apart is far smaller than the intercept.
+
+    Parameters
+    ----------
+    kind : uint8, shape (n_items,)
+    line : float32, shape (n_kinds, 2)
+        Intercept and slope.
+    """
+    n = len(raw)
+    score, intercept, slope = np.empty(n, np.float64), np.empty(n, np.float32), np.empty(n, np.float32)
+    for i in range(n):
+        of_kind = kind[item_idx[i]]
+        intercept[i], slope[i] = line[of_kind, 0], line[of_kind, 1]
+        score[i] = np.float64(intercept[i]) + np.float64(slope[i]) * np.float64(raw[i])
+    return score, intercept, slope
+
+
+@compiled(OUT_INTS(INTS, INTS))
+def places_without(item_idx: IntVector, left_out: IntVector) -> IntVector:
+    """Places of ascending items that are not among some others."""
+    n = len(item_idx)
+    is_free, places, m = np.ones(n, np.bool_), np.empty(n, np.int32), 0
+    for item in left_out:
+        at = np.searchsorted(item_idx, item)
+        if at < n and item_idx[at] == item:
+            is_free[at] = False
+    for at in range(n):
+        if is_free[at]:
+            places[m] = at
+            m += 1
+    return places[:m]
+
+
+@compiled(OUT_INTS(REALS_2D, BOOLS))
+def loudest(weights: NDArray[np.float64], speaks: BoolVector) -> IntVector:
+    """Column of the part that says most for each row; -1 where all are 0.
+
+    What speaks for its row comes before everything that does not, or that says nothing by itself.
+
+    Parameters
+    ----------
+    weights : float64, shape (n, n_codes)
+    speaks : bool, shape (n_codes,)
+    """
+    found = np.full(len(weights), -1, np.int32)
+    for i in range(len(weights)):
+        is_heard, most = False, -np.inf
+        for column in range(len(speaks)):
+            value = weights[i, column]
+            speaks_for = value > 0 and speaks[column]
+            is_louder = speaks_for > is_heard or (speaks_for == is_heard and value > most)
+            if value != 0 and is_louder:
+                found[i], is_heard, most = column, speaks_for, value
+    return found
