@@ -7,6 +7,7 @@ choose is scored with the factors themselves, so the answer is that of the full 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -74,6 +75,11 @@ class Codes:
         """As a bundle holds them."""
         return dict(zip(self.arrays, (self.codes, self.bounds), strict=True))
 
+    @cached_property
+    def _by_bound(self) -> FloatMatrix:
+        """``bounds`` turned, shape (3, n_items): each in one piece, for SIMD."""
+        return np.ascontiguousarray(self.bounds.T)
+
     def within_reach(self, taste: FloatVector, allowed: NDArray[np.bool_], n: int) -> IntVector:
         """Rows, ascending, among which are the ``n`` best allowed ones; a small multiple of ``n`` of them."""
-        return within_reach(self.codes, self.bounds, np.ascontiguousarray(taste, np.float32), allowed, n)
+        return within_reach(self.codes, self._by_bound, np.ascontiguousarray(taste, np.float32), allowed, n)

@@ -49,17 +49,22 @@ WORD: Final = 8
 REAL = types.float32
 
 
-def compiled(signature: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def compiled(signature: Any, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function ahead of its first call, from a cache where one can be kept."""
 
     def compile_(function: Callable[P, R]) -> Callable[P, R]:
         try:
-            made = numba.njit(signature, cache=True, nogil=True)(function)
+            made = numba.njit(signature, cache=True, nogil=True, **options)(function)
         except RuntimeError:  # neither the package's directory nor the user's can be written
-            made = numba.njit(signature, nogil=True)(function)
+            made = numba.njit(signature, nogil=True, **options)(function)
         return cast("Callable[P, R]", made)
 
     return compile_
+
+
+def compiled_freely(signature: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """The same for sums of floats in whatever order is quickest: one processor rounds as another does not."""
+    return compiled(signature, fastmath={"reassoc", "nsz", "contract"})
 
 
 @compiled(RANKED(INTS, FLOATS, COUNT))

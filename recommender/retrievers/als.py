@@ -19,8 +19,8 @@ from recommender.contract import (
     FloatVector,
     IntVector,
     Query,
-    best,
 )
+from recommender.kernels_factors import folded_few, nearest
 from recommender.retrievers.history import N_PARAMS, History
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from recommender.items import Items
 
 MAX_FOLD_IN: Final = 500
+FEW: Final = 48
+"""Items up to which one compiled loop is quicker than the library's products and solver."""
 MIN_SURPLUS: Final = 1e-3
 """Least confidence of a touched item above that of an untouched one."""
 
@@ -86,9 +88,7 @@ class Als:
             item_idx, weight = item_idx[strongest], weight[strongest]
         reg = self._reg.of(len(item_idx))
         taste = fold_in(self._factors, self._spectrum, item_idx, confidence_of(weight, self._alpha), reg=reg)
-        rows = self._codes.within_reach(taste, query.mask, n)
-        # Row by row: a product of matrices would round by how many rows there are.
-        return best(rows, np.einsum("ij,j->i", self._factors[rows], taste), n)
+        return Candidates(*nearest(self._factors, self._codes.within_reach(taste, query.mask, n), taste, n))
 
 
 def confidence_of(weight: FloatVector, alpha: float) -> FloatVector:
@@ -128,6 +128,8 @@ def fold_in(
     ``E`` their confidences less one, ``(D + Y'EY) x = Y'c`` is solved by ``x = D^-1 Y' (I + E Y D^-1 Y')^-1 c``
     where fewer items than factors were seen: O(min(n_seen, f)^2 max(n_seen, f)).
     """
+    if len(item_idx) <= FEW:
+        return folded_few(item_factors, spectrum, item_idx, confidence, reg)
     seen = item_factors[item_idx]
     surplus = confidence - 1
     diagonal = spectrum + np.float32(reg)
