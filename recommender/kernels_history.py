@@ -21,6 +21,7 @@ from recommender.kernels import (
     REAL,
     best_of,
     compiled,
+    read_only,
     summed_by_item,
     tuple_of,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from recommender.kernels import BoolVector, FloatVector, IntVector, LongVector
 
+REALS: Final = read_only(types.float64)
 CARTS: Final = 3
 BUYS: Final = 5
 """Columns of touches."""
@@ -219,3 +221,35 @@ def last_seeds(
         for column in range(len(strength)):
             done[at] += touch_counts[i, column] * strength[column]
     return seeds[:k], done[:k], n_anchors
+
+
+@compiled(RANKED(INTS, INTS, INTS_2D, LONGS, COUNT, REALS, types.float64, types.float64, types.float64))
+def weighed_seeds(
+    anchors: IntVector,
+    touch_idx: IntVector,
+    touch_counts: IntVector,
+    strength: LongVector,
+    n: int,
+    by_place: NDArray[np.float64],
+    least: float,
+    most: float,
+    touched_share: float,
+) -> tuple[IntVector, FloatVector]:
+    """What :func:`last_seeds` finds, and what each counts, summing to 1.
+
+    Parameters
+    ----------
+    by_place : float64, shape (n,)
+        What a seed counts by its place.
+    least, most : float
+        Between these lies what was done with a seed; an anchor counts 1.
+    touched_share : float
+        What all others count where there are anchors.
+    """
+    seeds, done, n_anchors = last_seeds(anchors, touch_idx, touch_counts, strength, n)
+    total = 0.0
+    for i in range(len(seeds)):
+        done[i] = 1.0 if i < n_anchors else min(max(done[i], least), most) * (touched_share if n_anchors else 1.0)
+        done[i] *= by_place[i]
+        total += done[i]
+    return seeds, (done / max(total, 1e-12)).astype(np.float32)

@@ -141,6 +141,45 @@ def decays(scale: float, n: int) -> FloatVector:
     return np.exp(-np.arange(n) / scale).astype(np.float32)
 
 
+@compiled(RANKED(LONGS, INTS, INTS, FLOATS, INTS, FLOATS, COUNT, REAL, REAL, COUNT, COUNT))
+def nearest_sessions(
+    indptr: LongVector,
+    sessions: IntVector,
+    items: IntVector,
+    share: FloatVector,
+    day: IntVector,
+    length: FloatVector,
+    today: int,
+    days: float,
+    places: float,
+    sample_size: int,
+    k: int,
+) -> tuple[IntVector, FloatVector]:
+    """The ``k`` of the most recent sessions that are most like the running one, and how much the vote of each counts.
+
+    ``similarity(s) * exp(-age(s) / days) / length(s)`` chooses, times ``exp(-place / places)`` counts, the place being
+    that of the newest item of the running session that ``s`` holds.
+
+    Parameters
+    ----------
+    indptr, sessions, items, share
+        As :func:`recent_sessions`.
+    day : int32, shape (n_sessions,)
+        UTC day on which each ended.
+    length : float32, shape (n_sessions,)
+        What its similarity is divided by.
+    """
+    session, similarity, place = recent_sessions(indptr, sessions, items, share, sample_size)
+    for i in range(len(session)):
+        age = np.float32(max(0, today - day[session[i]]))
+        similarity[i] *= np.exp(-age / days) / length[session[i]]
+    nearest, decay = greatest(similarity, k), decays(places, len(items))
+    for i in range(len(nearest)):
+        at = nearest[i]
+        session[i], similarity[i] = session[at], similarity[at] * decay[place[at]]
+    return session[: len(nearest)], similarity[: len(nearest)]
+
+
 @compiled(RANKED(LONGS, INTS, INTS, FLOATS, INTS, REAL, FLOATS, BOOLS, types.boolean, COUNT))
 def voted(
     indptr: LongVector,

@@ -21,7 +21,7 @@ from recommender.contract import (
 )
 from recommender.items import KINDS
 from recommender.kernels import reached
-from recommender.kernels_history import last_seeds
+from recommender.kernels_history import weighed_seeds
 from recommender.text import GRAM, weigh, words
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ MIN_OF_BEST = 0.1
 N_SEEDS = 10
 RECENCY = 0.7
 """Weight of a seed over that of the seed after it."""
-_BY_PLACE = RECENCY ** np.arange(N_SEEDS)
+_BY_PLACE: NDArray[np.float64] = RECENCY ** np.arange(N_SEEDS, dtype=np.float64)
 
 TOUCHED_SHARE = 0.3
 """Weight of what was touched where the page is about something; the anchors count 1."""
@@ -142,6 +142,7 @@ class ContentRetriever:
         self._text = TextIndex(arrays, len(items))
         self._kind, self._locale = items.kind, items.locale
         self._languages = [language_of(locale) for locale in items.locales]
+        self._every_kind = frozenset(KINDS)
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """Matches of the query's text where it has some, else neighbours of the anchors and the last touches."""
@@ -158,7 +159,7 @@ class ContentRetriever:
         return reached(self.indptr, self.item_idx, self.weight, seeds, share, query.mask, n_items)
 
     def _of_kinds(self, kinds: Sequence[str], item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:
-        if set(KINDS) <= set(kinds):
+        if self._every_kind.issubset(kinds):
             return item_idx, score
         is_wanted = np.asarray([kind in kinds for kind in KINDS])
         keep = is_wanted[self._kind[item_idx]]
@@ -182,13 +183,9 @@ def seeds_of(query: Query) -> tuple[IntVector, FloatVector]:
     share : float32, shape (m,)
         By order and by what was done; sums to 1.
     """
-    seeds, done, n_anchors = last_seeds(query.anchor_idx, query.touch_idx, query.touch_counts, STRENGTH, N_SEEDS)
-    total = np.minimum(np.maximum(done, MIN_STRENGTH), MAX_STRENGTH)
-    if n_anchors:
-        total[:n_anchors] = 1.0
-        total[n_anchors:] *= TOUCHED_SHARE
-    share = total * _BY_PLACE[: len(total)]
-    return seeds, (share / max(share.sum(), 1e-12)).astype(np.float32)
+    touches = (query.touch_idx, query.touch_counts)
+    bounds = (MIN_STRENGTH, MAX_STRENGTH, TOUCHED_SHARE)
+    return weighed_seeds(query.anchor_idx, *touches, STRENGTH, N_SEEDS, _BY_PLACE, *bounds)
 
 
 def edges_of(indptr: LongVector, row: NDArray[np.integer], limit: int | None = None) -> tuple[LongVector, LongVector]:

@@ -14,7 +14,7 @@ import numpy as np
 from features.errors import BundleCorrupt
 from features.events import DAY_US
 from recommender.contract import NOTHING, ArraySpec, Candidates, FloatVector, IntVector, LongVector, Query
-from recommender.kernels_session import decays, greatest, recent_sessions, running_session, voted
+from recommender.kernels_session import decays, nearest_sessions, running_session, voted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,14 +90,21 @@ class Vstan:
         items, share = self._running(query)
         if not len(items):
             return NOTHING
-        session, similarity, place = recent_sessions(
-            self._indptr, self._session, items, share, self._params.sample_size
+        params = self._params
+        session, similarity = nearest_sessions(
+            self._indptr,
+            self._session,
+            items,
+            share,
+            self._day,
+            self._length,
+            query.now // DAY_US,
+            params.lambda_snh,
+            params.lambda_ipw,
+            params.sample_size,
+            params.k,
         )
-        age_days = np.maximum(0, query.now // DAY_US - self._day[session]).astype(np.float32)
-        similarity *= np.exp(age_days / np.float32(-self._params.lambda_snh)) / self._length[session]
-        nearest = greatest(similarity, self._params.k)
-        similarity = similarity[nearest] * decays(self._params.lambda_ipw, len(items))[place[nearest]]
-        return Candidates(*self._votes(session[nearest], similarity, items, query, n))
+        return Candidates(*self._votes(session, similarity, items, query, n))
 
     def _running(self, query: Query) -> tuple[IntVector, FloatVector]:
         """Items newest first, and what each counts."""
