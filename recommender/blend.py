@@ -111,10 +111,9 @@ def pool_of(retrievers: Sequence[Retriever], query: Query, n_items: int, n: int 
     found = [retriever.retrieve(query, n) for retriever in retrievers]
     if not found:
         return Pool(np.empty(0, np.int32), np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
-    bounds = np.array([0, *itertools.accumulate(len(item_idx) for item_idx, _ in found)], np.int64)
-    item_idx, score = (np.concatenate(column) for column in zip(*found, strict=True))
-    best = np.array([score[0] if len(score) else 0.0 for _, score in found], np.float32)
-    return Pool(*united(item_idx, score, bounds, n_items), best)
+    item_idx, score = zip(*found, strict=True)
+    bounds = np.fromiter(itertools.accumulate(map(len, item_idx), initial=0), np.int64, len(found) + 1)
+    return Pool(*united(np.concatenate(item_idx), np.concatenate(score), bounds, n_items))
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,14 @@ makes what the ranker learns from and what it ranks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from features.events import DAY_US
 from recommender.contract import ArraySpec
-from recommender.describe import NEVER, describe
-from recommender.query import SESSION_GAP_US
+from recommender.describe import MINUTE_US, NEVER, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from features.journey import Standing
     from recommender.blend import Pool
-    from recommender.contract import FloatMatrix, FloatVector, IntVector, LongVector, Query
+    from recommender.contract import FloatMatrix, FloatVector, IntVector, Query
     from recommender.items import Items
 
 ITEM_FACTS: Final = ("popularity", "customers", "trend", "cart_rate", "buy_rate", "repeat_rate", "gap_days", "price")
@@ -44,8 +43,6 @@ STAGE_FEATURES: Final = CUSTOMER[:6]
 
 COUNTING: Final = frozenset({"popular", "trending", "fresh", "category", "recent", "frequent", "repeat", "tifu"})
 """Sources whose scores are sums over the log or a history: what one says itself means something else a month later."""
-
-MINUTE_US: Final = 60_000_000
 
 
 def feature_names(sources: tuple[str, ...]) -> tuple[str, ...]:
@@ -141,44 +138,12 @@ def columns_of(
         query.bought_day,
         query.anchor_idx,
         query.now,
-        _customer(query, standing),
+        _standing(query, standing),
     )
 
 
-def _customer(query: Query, standing: Standing) -> FloatVector:
-    """Columns of ``CUSTOMER``, the same for every candidate."""
-    touched = len(query.touch_idx)
-    n_items = len(set(query.touch_idx.tolist()))
-    session = session_start(query.touch_at, query.now)
-    buys = np.unique(query.bought_day)
-    buy_age = query.now / DAY_US - float(buys[-1]) if len(buys) else 0.0
-    stages = [standing.stage == name for name in ("awareness", "engagement", "transaction", "retention")]
-    last_at = int(query.touch_at[-1]) if touched else None
-    columns = [
-        *stages,
-        standing.at_risk,
-        NEVER if standing.since is None else _age(query.now - standing.since),
-        session < touched,
-        np.log1p(touched),
-        np.log1p(n_items),
-        NEVER if last_at is None else _age(query.now - last_at),
-        np.log1p(touched - session),
-        np.log1p(len(buys)),
-        NEVER if not len(buys) else np.log1p(max(0.0, buy_age) * 1_440),
-        1 - n_items / touched if touched else 0.0,
-        min(len(query.anchor_idx), 5),
-        query.is_unseen_only,
-    ]
-    return np.array(columns, np.float32)
-
-
-def _age(us: int) -> float:
-    return float(np.log1p(max(0, us) / MINUTE_US))
-
-
-def session_start(touch_at: LongVector, now: int) -> int:
-    """First touch of the running session; ``len(touch_at)`` where none is running."""
-    if not len(touch_at) or now - touch_at[-1] > SESSION_GAP_US:
-        return len(touch_at)
-    gaps = np.flatnonzero(np.diff(touch_at) > SESSION_GAP_US)
-    return int(gaps[-1]) + 1 if len(gaps) else 0
+def _standing(query: Query, standing: Standing) -> FloatVector:
+    """What ``CUSTOMER`` says of the stage, and whether only what is new is asked for."""
+    is_at = [standing.stage == name for name in ("awareness", "engagement", "transaction", "retention")]
+    since = NEVER if standing.since is None else math.log1p(max(0, query.now - standing.since) / MINUTE_US)
+    return np.array([*is_at, standing.at_risk, since, query.is_unseen_only], np.float32)

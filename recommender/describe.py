@@ -30,6 +30,8 @@ NEVER: Final = 20.0
 OLD: Final = 8.0
 """Age, as ``log(1 + days)``, of an item of which nobody knows when it came."""
 N_PAIR: Final = 14
+N_CUSTOMER, N_STANDING = 16, 6
+"""Columns of ``candidates.CUSTOMER``, and those of them that tell where a customer stands, which come first."""
 GAP_DAYS, PRICE = 6, 7
 """Columns of ``candidates.ITEM_FACTS`` that are read here."""
 SESSION_GAP_US: Final = 30 * 60 * 1_000_000
@@ -204,6 +206,41 @@ def _tastes(
             columns[at + 2, i] = max(columns[at + 2, i], np.float32(category[anchor] == category[item]))
 
 
+@compiled(COUNT(INTS))
+def _n_distinct(values: IntVector) -> int:
+    ordered, n = np.sort(values), 0
+    for i in range(len(ordered)):
+        n += i == 0 or ordered[i] != ordered[i - 1]
+    return n
+
+
+@compiled(types.void(*_HERE, INTS, LONGS, INTS, COUNT, COUNT))
+def _moment(
+    columns: FloatMatrix,
+    at: int,
+    touch_idx: IntVector,
+    touch_at: LongVector,
+    bought_day: IntVector,
+    n_anchors: int,
+    now: int,
+) -> None:
+    """What is known of the customer at this moment, the same for every candidate."""
+    n_touches, n_items, n_days = len(touch_idx), _n_distinct(touch_idx), _n_distinct(bought_day)
+    start, last_at = n_touches, now
+    while start > 0 and last_at - touch_at[start - 1] <= SESSION_GAP_US:
+        start, last_at = start - 1, touch_at[start - 1]
+    buy_age = max(0.0, now / DAY_US - bought_day.max()) if n_days else 0.0
+    columns[at] = start < n_touches
+    columns[at + 1] = np.log1p(n_touches)
+    columns[at + 2] = np.log1p(n_items)
+    columns[at + 3] = np.log1p(max(0, now - touch_at[-1]) / MINUTE_US) if n_touches else NEVER
+    columns[at + 4] = np.log1p(n_touches - start)
+    columns[at + 5] = np.log1p(n_days)
+    columns[at + 6] = np.log1p(buy_age * DAY_MINUTES) if n_days else NEVER
+    columns[at + 7] = 1 - n_items / n_touches if n_touches else 0.0
+    columns[at + 8] = min(n_anchors, 5)
+
+
 @compiled(
     OUT_FLOATS_2D(
         *(INTS, FLOATS_2D, FLOATS, INTS, FLOATS, FLOATS_2D, INTS, BYTES, INTS),
@@ -227,7 +264,7 @@ def describe(
     bought_day: IntVector,
     anchor_idx: IntVector,
     now: int,
-    customer: FloatVector,
+    standing: FloatVector,
 ) -> FloatMatrix:
     """See :func:`recommender.candidates.columns_of`; ``item_idx`` ascending, touches and purchases oldest first."""
     m, n_sources = parts.shape
@@ -235,7 +272,7 @@ def describe(
     at_item = at_blend + 1
     at_pair = at_item + facts.shape[1] + 3
     at_customer = at_pair + N_PAIR
-    columns = np.zeros((at_customer + len(customer), m), np.float32)
+    columns = np.zeros((at_customer + N_CUSTOMER, m), np.float32)
     today = now / DAY_US
     _sources(columns, parts, best, told)
     _items(columns, at_item, item_idx, facts, first_seen_day, kind, today)
@@ -243,6 +280,8 @@ def describe(
     _bought(columns, at_pair + 7, item_idx, bought_idx, bought_day, facts, today)
     _tastes(columns, at_pair + 10, item_idx, category, facts, touch_idx, touch_at, anchor_idx, now)
     columns[at_blend] = blend
-    for number in range(len(customer)):
-        columns[at_customer + number] = customer[number]
+    for number in range(N_STANDING):
+        columns[at_customer + number] = standing[number]
+    _moment(columns, at_customer + N_STANDING, touch_idx, touch_at, bought_day, len(anchor_idx), now)
+    columns[at_customer + N_CUSTOMER - 1] = standing[N_STANDING]
     return columns

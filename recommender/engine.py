@@ -309,8 +309,11 @@ class Engine:
         kind = self.items.kind[item_idx]
         if allowance is None:
             return mixed(score, item_idx, kind, standing.stage, request.limit)
+        limit = allowance.limit(request.limit)
+        if min(allowance.room.values(), default=limit) >= limit:
+            return mixed(score, item_idx, kind, standing.stage, limit)
         order = mixed(score, item_idx, kind, standing.stage, len(score))
-        return within_room(order, kind, allowance.room, allowance.limit(request.limit))
+        return within_room(order, kind, allowance.room, limit)
 
     def _items(
         self, ranking: Ranking, chosen: IntVector, blended: FloatMatrix, overlay: CatalogOverlay
@@ -344,7 +347,7 @@ class Engine:
     def _faded(self, item_idx: IntVector, faded: NDArray[np.float64]) -> tuple[Faded, ...]:
         """What lost most because it was shown before."""
         most = np.argsort(-faded, kind="stable")[: min(MAX_SUPPRESSED, int((faded > 0).sum()))]
-        return tuple(Faded(self.items.item_id(int(item_idx[row])), -float(faded[row])) for row in most)
+        return tuple(map(Faded, self.items.texts("id", item_idx[most]), (-faded[most]).tolist()))
 
     def _suppressed(self, held: Mapping[int, str]) -> tuple[Suppressed, ...]:
         if not held:

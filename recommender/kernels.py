@@ -50,13 +50,16 @@ REAL = types.float32
 
 
 def compiled(signature: Any, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile a function ahead of its first call, from a cache where one can be kept."""
+    """Compile a function ahead of its first call, from a cache where one can be kept.
+
+    It keeps the interpreter's lock, which is slower to hand over than most loops are long, unless ``nogil`` is given.
+    """
 
     def compile_(function: Callable[P, R]) -> Callable[P, R]:
         try:
-            made = numba.njit(signature, cache=True, nogil=True, **options)(function)
+            made = numba.njit(signature, cache=True, **options)(function)
         except RuntimeError:  # neither the package's directory nor the user's can be written
-            made = numba.njit(signature, nogil=True, **options)(function)
+            made = numba.njit(signature, **options)(function)
         return cast("Callable[P, R]", made)
 
     return compile_
@@ -205,8 +208,10 @@ def summed_by_item(item_idx: IntVector, score: FloatVector) -> tuple[IntVector, 
     return unique[: m + 1], sums[: m + 1].astype(np.float32)
 
 
-@compiled(tuple_of((OUT_INTS, OUT_FLOATS_2D))(INTS, FLOATS, LONGS, COUNT))
-def united(item_idx: IntVector, score: FloatVector, bounds: LongVector, n_items: int) -> tuple[IntVector, FloatVector]:
+@compiled(tuple_of((OUT_INTS, OUT_FLOATS_2D, OUT_FLOATS))(INTS, FLOATS, LONGS, COUNT))
+def united(
+    item_idx: IntVector, score: FloatVector, bounds: LongVector, n_items: int
+) -> tuple[IntVector, FloatVector, FloatVector]:
     """The union of several ranked lists, and what each says of each item.
 
     Parameters
@@ -220,6 +225,8 @@ def united(item_idx: IntVector, score: FloatVector, bounds: LongVector, n_items:
     item_idx : int32, shape (k,), ascending
     parts : float32, shape (k, n_lists)
         Each list's score over its first one; 0 where it does not hold the item.
+    best : float32, shape (n_lists,)
+        That first one; 0 of an empty list.
     """
     is_there = np.zeros((n_items + WORD - 1) // WORD * WORD, np.bool_)
     for item in item_idx:
@@ -235,8 +242,9 @@ def united(item_idx: IntVector, score: FloatVector, bounds: LongVector, n_items:
                 slot[item], ascending[k] = k, item
                 k += 1
     ascending = ascending[:k]
-    parts = np.zeros((k, len(bounds) - 1), np.float32)
+    parts, best = np.zeros((k, len(bounds) - 1), np.float32), np.zeros(len(bounds) - 1, np.float32)
     for column in range(len(bounds) - 1):
         for at in range(bounds[column], bounds[column + 1]):
-            parts[slot[item_idx[at]], column] = score[at] / score[bounds[column]]
-    return ascending, parts
+            best[column] = score[bounds[column]]
+            parts[slot[item_idx[at]], column] = score[at] / best[column]
+    return ascending, parts, best

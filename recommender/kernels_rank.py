@@ -32,7 +32,7 @@ ON_SCALE: Final[Any] = tuple_of((types.float64[::1], OUT_FLOATS, OUT_FLOATS))
 
 @compiled(OUT_INTS(FLOATS, COUNT))
 def best_rows(score: FloatVector, n: int) -> IntVector:
-    """Rows with the ``n`` greatest positive scores, ascending; at the cut the first of equals.
+    """Rows with the ``n`` > 0 greatest positive scores, ascending; at the cut the first of equals.
 
     A score that is no number is kept, last of all: the engine holds its item back by name.
 

@@ -98,7 +98,8 @@ class Ranks:
         codes, parts = self._explained(ranking, chosen, blended)
         if ranking.faded is not None:
             codes = (*codes[:-1], "faded", codes[-1])
-            parts = np.insert(parts, len(codes) - 2, -ranking.faded[chosen].astype(np.float32), axis=1)
+            lost = -ranking.faded[chosen, None].astype(np.float32)
+            parts = np.concatenate([parts[:, :-1], lost, parts[:, -1:]], axis=1)
         return Parts(codes, parts.astype(np.float64))
 
     def _explained(

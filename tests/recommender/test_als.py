@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.retrievers.als import Regularisation, confidence_of, fold_in
+from recommender.retrievers.als import FEW, Regularisation, confidence_of, fold_in
 
 N_ITEMS, N_FACTORS = 12, 4
 
@@ -36,6 +36,18 @@ def test_folding_in_solves_the_least_squares_problem_with_few_items_and_with_man
     spectrum = (factors**2).sum(axis=0)
     taste = fold_in(factors, spectrum, item_idx, confidence, reg=reg)
     np.testing.assert_allclose(taste, least_squares(factors, item_idx, confidence, reg), atol=3e-4)
+
+
+@pytest.mark.parametrize("n", [1, 2, 20, FEW])
+def test_the_loop_for_few_items_solves_what_the_library_solves(n, monkeypatch) -> None:
+    rng = np.random.default_rng(n)
+    factors = rng.normal(0, 0.1, (500, 64)).astype(np.float32)
+    spectrum = rng.uniform(1, 9, 64).astype(np.float32)
+    item_idx = np.sort(rng.choice(500, n, replace=False)).astype(np.int32)
+    confidence = np.where(np.arange(n) % 2, rng.uniform(1, 60, n), 1).astype(np.float32)
+    by_loop = fold_in(factors, spectrum, item_idx, confidence, reg=0.5)
+    monkeypatch.setattr("recommender.retrievers.als.FEW", 0)
+    np.testing.assert_allclose(by_loop, fold_in(factors, spectrum, item_idx, confidence, reg=0.5), atol=2e-6)
 
 
 def test_one_item_and_one_factor_by_hand() -> None:

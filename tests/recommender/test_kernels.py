@@ -45,9 +45,10 @@ def test_the_first_of_a_list_keep_their_order(listed, forbidden, n) -> None:
 @given(st.lists(st.integers(0, 20), unique=True), st.integers(21, 40))
 def test_a_union_is_ascending_whatever_the_number_of_items(listed, n_items) -> None:
     item_idx, bounds = np.array([*listed, n_items - 1], np.int32), np.array([0, len(listed), len(listed) + 1])
-    found, parts = united(item_idx, np.ones(len(item_idx), np.float32), bounds, n_items)
+    found, parts, best = united(item_idx, np.ones(len(item_idx), np.float32), bounds, n_items)
     assert found.tolist() == sorted({*listed, n_items - 1})
     assert parts.sum() == len(item_idx)
+    assert best.tolist() == [float(bool(listed)), 1]
 
 
 @given(ranked, st.integers(0, 50))

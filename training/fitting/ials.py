@@ -102,7 +102,7 @@ def solve_rows(matrix: sparse.csr_matrix, fixed: FloatMatrix, reg: FloatVector) 
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(cache=True)
 def _by_entries(seen: FloatMatrix, surplus: FloatVector, diagonal: FloatVector) -> FloatVector:
     root: Any = np.sqrt(surplus)
     scaled: Any = seen / np.sqrt(diagonal)
@@ -116,7 +116,7 @@ def _by_entries(seen: FloatMatrix, surplus: FloatVector, diagonal: FloatVector) 
     return solved
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(cache=True)
 def _by_factors(seen: FloatMatrix, surplus: FloatVector, diagonal: FloatVector) -> FloatVector:
     wanted: Any = (surplus + np.float32(1)) @ seen
     scaled = np.empty_like(seen)
@@ -128,7 +128,7 @@ def _by_factors(seen: FloatMatrix, surplus: FloatVector, diagonal: FloatVector) 
     return _cholesky_solve(normal, wanted)
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(cache=True)
 def _cholesky_solve(matrix: FloatMatrix, right: FloatVector) -> FloatVector:
     n = len(right)
     lower = np.linalg.cholesky(matrix)
@@ -144,7 +144,7 @@ def _cholesky_solve(matrix: FloatMatrix, right: FloatVector) -> FloatVector:
     return x
 
 
-@compiled(types.void(LONGS, INTS, FLOATS, FLOATS_2D, FLOATS, FLOATS, COUNT, COUNT, types.float32[:, ::1]))
+@compiled(types.void(LONGS, INTS, FLOATS, FLOATS_2D, FLOATS, FLOATS, COUNT, COUNT, types.float32[:, ::1]), nogil=True)
 def solve_span(
     indptr: LongVector,
     column: IntVector,

@@ -84,7 +84,8 @@ MATRIX: Final = (LONGS, INTS, FLOATS)
         types.int32[:, ::1],
         types.float32[:, ::1],
         types.int64[::1],
-    )
+    ),
+    nogil=True,
 )
 def best_of_span(  # noqa: PLR0913, PLR0917 - a compiled loop takes its arrays one by one
     left_indptr: LongVector,

@@ -1,0 +1,51 @@
+"""The compiled loops between a pool and its slate, against the same in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.kernels_rank import best_rows, loudest, on_scale, places_without
+
+numbers = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 0.5, 2.0, np.inf, np.nan])
+
+
+@given(st.lists(numbers, max_size=30), st.integers(1, 12))
+def test_the_best_rows_are_those_of_a_stable_sort_with_what_is_no_number_last(values, n) -> None:
+    score = np.array(values, np.float32)
+    kept = np.flatnonzero(~(score <= 0))
+    wanted = np.sort(kept[np.argsort(-score[kept], kind="stable")[:n]]) if len(kept) > n else kept
+    assert best_rows(score, n).tolist() == wanted.tolist()
+
+
+def test_scores_lie_on_the_line_of_their_kind_in_double_precision() -> None:
+    kind, line = np.array([2, 0, 1], np.uint8), np.array([[-9, 1], [1, 2], [3, 4]], np.float32)
+    raw = np.array([1e-9, 0.5], np.float32)
+    score, intercept, slope = on_scale(raw, np.array([1, 2], np.int32), kind, line)
+    assert score.tolist() == [-9 + float(raw[0]), 2.0]
+    assert intercept.tolist() == [-9, 1]
+    assert slope.tolist() == [1, 2]
+
+
+@given(st.sets(st.integers(0, 30)), st.lists(st.integers(-1, 32), max_size=12))
+def test_what_is_left_out_leaves_the_places_of_all_others(items, left_out) -> None:
+    item_idx = np.array(sorted(items), np.int32)
+    found = places_without(item_idx, np.array(left_out, np.int32))
+    assert found.tolist() == [at for at, item in enumerate(sorted(items)) if item not in left_out]
+
+
+@pytest.mark.parametrize(
+    ("weights", "column"),
+    [
+        ([1.0, 3.0, 2.0], 2),  # the greatest says nothing by itself
+        ([-1.0, 3.0, 0.0], 1),  # nothing else speaks for the item
+        ([-1.0, -3.0, -2.0], 0),  # nothing does: the one that speaks least against it
+        ([2.0, 1.0, 2.0], 0),  # the first of equals
+        ([0.0, 0.0, 0.0], -1),
+    ],
+)
+def test_what_speaks_for_an_item_is_heard_before_what_does_not(weights, column) -> None:
+    speaks = np.array([True, False, True])
+    assert loudest(np.array([weights]), speaks).tolist() == [column]
