@@ -4,7 +4,8 @@
 the validation window and judged on that window, so nothing after it is looked at. A row a source in Markdown: the
 relative change of NDCG@10 in per cent when it is left out, by directory and task, and of all cases and every stage of
 200 or more the one that loses most, with its paired 95 % bootstrap interval. Each blend is learned with three seeds,
-whose values are averaged; what another three would have given is not in the interval.
+that of all sources with nine, and their values are averaged. The row ``nothing`` is that of all sources learned with
+three more seeds: what it loses or gains is what learning alone does, and is in no interval.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ WORTH: Final = 0.5
 """Per cent that leaving a source out must cost somewhere for it to stay."""
 
 
-N_SEEDS: Final = 3
+SEEDS, WHOLE_SEEDS, MORE_SEEDS = range(3), range(9), range(9, 12)
 """A blend is learned so often: where cases are few, another draw of them changes it as much as a source does."""
+NOTHING: Final = "nothing"
 
 
 class Cost(NamedTuple):
@@ -80,20 +82,23 @@ def costs_of(path: Path) -> dict[str, dict[str, list[Cost]]]:
         return {}
     *earlier, last = taught.lessons
     sources = last.pools["any"].sources
-    whole = values_without(earlier, last, sources)
+    whole = values_with(earlier, last, sources, WHOLE_SEEDS)
     found: dict[str, dict[str, list[Cost]]] = {task: {} for task in TASKS}
-    for source in sources:
-        without = values_without(earlier, last, tuple(one for one in sources if one != source))
+    for source in (NOTHING, *sources):
+        seeds = MORE_SEEDS if source == NOTHING else SEEDS
+        without = values_with(earlier, last, tuple(one for one in sources if one != source), seeds)
         for task in TASKS:
             found[task][source] = costs(last.pools[task], whole[task], without[task])
     return found
 
 
-def values_without(earlier: Sequence[Lesson], last: Lesson, sources: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
+def values_with(
+    earlier: Sequence[Lesson], last: Lesson, sources: tuple[str, ...], seeds: range
+) -> dict[str, NDArray[np.float64]]:
     """NDCG@10 of each case of the last lesson by task, under blends of some sources: the mean over seeds."""
     taught = {task: joined([one.pools[task] for one in earlier], sources) for task in TASKS}
     asked = {task: last.pools[task].of_sources(sources) for task in TASKS}
-    blends = [learn_blend(sources, taught, seed=seed) for seed in range(N_SEEDS)]
+    blends = [learn_blend(sources, taught, seed=seed) for seed in seeds]
     return {
         task: np.mean([ndcg_of(pools, blended(pools, blend.weights[task])) for blend in blends], axis=0)
         for task, pools in asked.items()
