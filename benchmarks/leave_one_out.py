@@ -135,6 +135,8 @@ def markdown(columns: Mapping[str, Mapping[str, list[Cost]]]) -> Iterator[str]:
         sure = [cost for _, cost in everywhere if cost.is_sure and cost.change.mean <= -WORTH]
         cells = [cell_of(found[source][0]) if source in found else "–" for found in columns.values()]
         stays = "yes" if sure else "not for sure" if worst.change.mean <= -WORTH else "no"
+        if source == NOTHING:
+            stays = "–"
         low, high = signed(worst.change.low), signed(worst.change.high)
         most = f"{column}, {worst.where}: {signed(worst.change.mean)} [{low}, {high}]"
         yield f"| {source} | {' | '.join(cells)} | {most} | {len(sure)} of {len(everywhere)} | {stays} |"
