@@ -66,9 +66,8 @@ def main() -> None:
             name = path.parent.name if path.name == "data" else path.name
             for task, costs in costs_of(path).items():
                 columns[f"{name}, {task}"] = costs
-            print(
-                *markdown({key: found for key, found in columns.items() if key.startswith(name)}), sep="\n", flush=True
-            )
+            own = {key: found for key, found in columns.items() if key.startswith(f"{name}, ")}
+            print(*markdown(own), sep="\n", flush=True)
     print("", *markdown(columns), sep="\n")
 
 

@@ -139,11 +139,12 @@ def columns_of(
         query.anchor_idx,
         query.now,
         _standing(query, standing),
+        query.is_unseen_only,
     )
 
 
 def _standing(query: Query, standing: Standing) -> FloatVector:
-    """What ``CUSTOMER`` says of the stage, and whether only what is new is asked for."""
+    """Columns of ``STAGE_FEATURES``, the same for every candidate."""
     is_at = [standing.stage == name for name in ("awareness", "engagement", "transaction", "retention")]
     since = NEVER if standing.since is None else math.log1p(max(0, query.now - standing.since) / MINUTE_US)
-    return np.array([*is_at, standing.at_risk, since, query.is_unseen_only], np.float32)
+    return np.array([*is_at, standing.at_risk, since], np.float32)

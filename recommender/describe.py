@@ -244,7 +244,7 @@ def _moment(
 @compiled(
     OUT_FLOATS_2D(
         *(INTS, FLOATS_2D, FLOATS, INTS, FLOATS, FLOATS_2D, INTS, BYTES, INTS),
-        *(INTS, LONGS, INTS_2D, INTS, INTS, INTS, COUNT, FLOATS),
+        *(INTS, LONGS, INTS_2D, INTS, INTS, INTS, COUNT, FLOATS, types.boolean),
     )
 )
 def describe(
@@ -265,6 +265,7 @@ def describe(
     anchor_idx: IntVector,
     now: int,
     standing: FloatVector,
+    is_unseen_only: bool,  # noqa: FBT001 - compiled functions take no keywords
 ) -> FloatMatrix:
     """See :func:`recommender.candidates.columns_of`; ``item_idx`` ascending, touches and purchases oldest first."""
     m, n_sources = parts.shape
@@ -283,5 +284,5 @@ def describe(
     for number in range(N_STANDING):
         columns[at_customer + number] = standing[number]
     _moment(columns, at_customer + N_STANDING, touch_idx, touch_at, bought_day, len(anchor_idx), now)
-    columns[at_customer + N_CUSTOMER - 1] = standing[N_STANDING]
+    columns[at_customer + N_CUSTOMER - 1] = is_unseen_only
     return columns

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 SCORE_TOLERANCE: Final = 1e-4
 """Across kinds of CPU the same items come out, with scores that differ by less than this."""
-MIN_AGREEING: Final = 0.75
-"""Share of the requests that must be answered alike. The last bit of a sum, which kinds of CPU round in their own way,
-breaks a tie of two tastes, which moves a candidate's place in that source, which a tree may ask for: then a score
-differs by more. A loader that reads something wrongly answers nearly nothing alike."""
 N_GOLDEN: Final = 20
 _LIMIT: Final = 10
 
@@ -48,18 +44,16 @@ def check_golden(engine: Engine, document: Sequence[object]) -> None:
     BundleCorrupt
         The document is of another shape.
     BundleIncompatible
-        Too many answers have other items, or a score that is more than 1e-4 away.
+        An answer has other items, or a score that is more than 1e-4 away.
     """
     try:
         wanted = msgspec.convert(document, list[GoldenRequest])
         states = [engine.journey.schema.decode(base64.b64decode(golden.state)) for golden in wanted]
     except (msgspec.MsgspecError, ValueError):
         raise BundleCorrupt("golden.json: expected golden requests of this schema.") from None
-    pairs = zip(wanted, states, strict=True)
-    others = [n for n, (one, state) in enumerate(pairs) if not _agree(one, _answer(engine, state, one.now))]
-    if len(wanted) - len(others) < MIN_AGREEING * len(wanted):
-        which = f"{len(others)} of {len(wanted)} requests, request {others[0]} the first"
-        raise BundleIncompatible(f"golden.json: {which}, are not answered as by the maker of the bundle.")
+    for number, (golden, state) in enumerate(zip(wanted, states, strict=True)):
+        if not _agree(golden, _answer(engine, state, golden.now)):
+            raise BundleIncompatible(f"golden.json: request {number} is not answered as by the maker of the bundle.")
 
 
 def _answer(engine: Engine, state: Any, now: int) -> GoldenRequest:

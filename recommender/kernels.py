@@ -52,7 +52,7 @@ REAL = types.float32
 def compiled(signature: Any, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function ahead of its first call, from a cache where one can be kept.
 
-    It keeps the interpreter's lock, which is slower to hand over than most loops are long, unless ``nogil`` is given.
+    It keeps the interpreter's lock, since most loops take no longer than handing it over, unless ``nogil`` is given.
     """
 
     def compile_(function: Callable[P, R]) -> Callable[P, R]:

@@ -56,7 +56,7 @@ def score_columns(
 ) -> FloatVector:
     """Sum of the leaf values of each row, shape (n_rows,); ``columns`` of shape (n_features, n_rows).
 
-    Two tests at once read and write the words half as often as one at a time.
+    Two splits at once read and write the words half as often as one at a time.
     """
     n = columns.shape[1]
     total, words = np.zeros(n, np.float32), np.empty(n, np.uint32)
@@ -108,14 +108,14 @@ def explain_columns(
     return parts
 
 
-class Tests(NamedTuple):
+class Splits(NamedTuple):
     """The inner nodes of an ensemble, tree after tree, an even number of each.
 
     Attributes
     ----------
     bounds : int64, shape (n_trees + 1,)
-    feature, threshold : int32 and float32, shape (n_tests,)
-    kept : uint32, shape (n_tests,)
+    feature, threshold : int32 and float32, shape (n_splits,)
+    kept : uint32, shape (n_splits,)
         Leaves that are not below the left child: what is possible where the feature is above the threshold.
     value : float32, shape (32 n_trees,)
         Of each leaf, by tree and :func:`slot_of` its bit.
@@ -130,9 +130,9 @@ class Tests(NamedTuple):
     @classmethod
     def of(
         cls, root: IntVector, feature: IntVector, left: IntVector, threshold: FloatVector, value: FloatVector
-    ) -> Tests:
+    ) -> Splits:
         """Of nodes as :class:`Trees` holds them, each tree of at most 32 leaves."""
-        tests: list[tuple[int, float, int]] = []
+        splits: list[tuple[int, float, int]] = []
         bounds, leaf_values = [0], np.zeros((len(root), MAX_LEAVES), np.float32)
         children, of_node = left.tolist(), list(zip(feature.tolist(), threshold.tolist(), strict=True))
         slots = [int(slot_of(np.uint32(1 << bit))) for bit in range(MAX_LEAVES)]
@@ -145,14 +145,14 @@ class Tests(NamedTuple):
                 return 1
             n_left = below(child, tree, first)
             cleared = ((1 << n_left) - 1) << first
-            tests.append((*of_node[node], EVERY_LEAF & ~cleared))
+            splits.append((*of_node[node], EVERY_LEAF & ~cleared))
             return n_left + below(child + 1, tree, first + n_left)
 
         for tree, node in enumerate(root.tolist()):
             below(node, tree, 0)
-            tests += [(0, 0.0, EVERY_LEAF)] * (len(tests) % 2)
-            bounds.append(len(tests))
-        features, thresholds, words = zip(*tests, strict=True) if tests else ((), (), ())
+            splits += [(0, 0.0, EVERY_LEAF)] * (len(splits) % 2)
+            bounds.append(len(splits))
+        features, thresholds, words = zip(*splits, strict=True) if splits else ((), (), ())
         return cls(
             np.array(bounds, np.int64),
             np.array(features, np.int32),
@@ -188,11 +188,11 @@ class Trees:
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
         root, feature, left, threshold, value, depth = (arrays[f"{prefix}.{name}"] for name in self.arrays)
         self._nodes = (root, feature, left, threshold, value, depth)
-        self._tests = Tests.of(root, feature, left, threshold, value)  # type: ignore[arg-type]
+        self._splits = Splits.of(root, feature, left, threshold, value)  # type: ignore[arg-type]
 
     def score(self, columns: FloatMatrix) -> FloatVector:
         """Sum of the trees for each row, float32, shape (n_rows,); ``columns`` of shape (n_features, n_rows)."""
-        return score_columns(columns, *self._tests)
+        return score_columns(columns, *self._splits)
 
     def explain(self, columns: FloatMatrix, group: IntVector, n_groups: int) -> FloatMatrix:
         """What each group of features adds, shape (n_rows, n_groups + 1); the last column is the base."""

@@ -54,6 +54,7 @@ _STRENGTH = {"views": 1, "reads": 2, "likes": 2, "carts": 3, "uncarts": -3, "buy
 STRENGTH = np.asarray([_STRENGTH[touch] for touch in TOUCHES], np.int64)
 MIN_STRENGTH, MAX_STRENGTH = 0.25, 6.0
 
+EVERY_KIND = frozenset(KINDS)
 OTHER_LANGUAGE = 0.7
 """Factor of an item in another language than the customer's."""
 
@@ -142,7 +143,6 @@ class ContentRetriever:
         self._text = TextIndex(arrays, len(items))
         self._kind, self._locale = items.kind, items.locale
         self._languages = [language_of(locale) for locale in items.locales]
-        self._every_kind = frozenset(KINDS)
 
     def retrieve(self, query: Query, n: int) -> Candidates:
         """Matches of the query's text where it has some, else neighbours of the anchors and the last touches."""
@@ -159,7 +159,7 @@ class ContentRetriever:
         return reached(self.indptr, self.item_idx, self.weight, seeds, share, query.mask, n_items)
 
     def _of_kinds(self, kinds: Sequence[str], item_idx: IntVector, score: FloatVector) -> tuple[IntVector, FloatVector]:
-        if self._every_kind.issubset(kinds):
+        if EVERY_KIND.issubset(kinds):
             return item_idx, score
         is_wanted = np.asarray([kind in kinds for kind in KINDS])
         keep = is_wanted[self._kind[item_idx]]
