@@ -1,11 +1,12 @@
-"""What each source is worth: the blend learned again without it, on cases that came later.
+"""What each source is worth: the blend climbed on without it, on cases that came later.
 
-``python -m benchmarks.leave_one_out DIR [DIR ...]`` takes data directories. The blend is learned at the cut-offs before
-the validation window and judged on that window, so nothing after it is looked at. A row a source in Markdown: the
-relative change of NDCG@10 in per cent when it is left out, by directory and task, and of all cases and every stage of
-200 or more the one that loses most, with its paired 95 % bootstrap interval. Each blend is learned with three seeds,
-that of all sources with nine, and their values are averaged. The row ``nothing`` is that of all sources learned with
-three more seeds: what it loses or gains is what learning alone does, and is in no interval.
+``python -m benchmarks.leave_one_out DIR[@T] [DIR[@T] ...]`` takes data directories, each with the moment (ISO 8601)
+before which it is read. The blend is learned at every cut-off before the last window and judged on that window, on
+which no setting was chosen. A row a source in Markdown: the relative change of NDCG@10 in per cent when it is left out,
+by directory and task, and of all cases and every stage of 200 or more the one that loses most, with its paired 95 %
+bootstrap interval. Blends are learned with three seeds. Each is climbed once more from where it ended, on the same
+cases, with every source and with one less, so that both differ by the source; values are averaged over seeds. The row
+``nothing`` has all sources, gone through in the opposite order: what it loses or gains is what learning alone does.
 """
 
 from __future__ import annotations
@@ -17,30 +18,27 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from features.journey import Journey
+from benchmarks.rankers import lessons_of
+from features.moments import moment
 from recommender.blend import STAGES, TASKS
-from training.blending import learn_blend, ndcg_of
-from training.job import DEFAULT_SIZES, load, split
+from training.blending import learn_blend, ndcg_of, refined
 from training.learning import blended
 from training.metrics import Interval, mean_interval
 from training.pools import joined
-from training.split import windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from recommender.blend import Blend
     from training.learning import Lesson
     from training.pools import Pools
 
 MIN_CASES: Final = 200
 WORTH: Final = 0.5
 """Per cent that leaving a source out must cost somewhere for it to stay."""
-
-
-SEEDS, WHOLE_SEEDS, MORE_SEEDS = range(3), range(9), range(9, 12)
-"""A blend is learned so often: where cases are few, another draw of them changes it as much as a source does."""
+SEEDS: Final = range(3)
 NOTHING: Final = "nothing"
 
 
@@ -59,47 +57,46 @@ class Cost(NamedTuple):
 def main() -> None:
     """Print the table, and what each directory says as soon as it is known."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leave_one_out", description=__doc__)
-    parser.add_argument("directories", type=Path, nargs="+")
+    parser.add_argument("directories", nargs="+", metavar="DIR[@T]")
     columns: dict[str, Mapping[str, list[Cost]]] = {}
     with threadpool_limits(1, "blas"):
-        for path in parser.parse_args().directories:
+        for asked in parser.parse_args().directories:
+            directory, _, until = asked.partition("@")
+            path = Path(directory)
             name = path.parent.name if path.name == "data" else path.name
-            for task, costs in costs_of(path).items():
-                columns[f"{name}, {task}"] = costs
-            own = {key: found for key, found in columns.items() if key.startswith(f"{name}, ")}
+            own = {f"{name}, {task}": costs for task, costs in costs_of(path, moment(until) if until else None).items()}
+            columns |= own
             print(*markdown(own), sep="\n", flush=True)
     print("", *markdown(columns), sep="\n")
 
 
-def costs_of(path: Path) -> dict[str, dict[str, list[Cost]]]:
+def costs_of(path: Path, until: int | None) -> dict[str, dict[str, list[Cost]]]:
     """By task and source, on one data directory: of all cases, then of each stage with enough of them."""
-    data = load(path, None, lambda _name, _share: None)
-    taught = split(
-        data, windows_of(data), Journey.load(None), lambda _name, _share: None, n=DEFAULT_SIZES.validation, seed=0
-    )
-    if not taught.lessons:
-        return {}
-    *earlier, last = taught.lessons
-    sources = last.pools["any"].sources
-    whole = values_with(earlier, last, sources, WHOLE_SEEDS)
+    taught, last = lessons_of(path, until)
+    sources = taught.lessons[-1].pools["any"].sources
+    cases = {task: joined([one.pools[task] for one in taught.lessons], sources) for task in TASKS}
+    blends = [learn_blend(sources, cases, seed=seed) for seed in SEEDS]
+
+    def values(kept: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
+        return values_with(blends, {task: pools.of_sources(kept) for task, pools in cases.items()}, last, kept)
+
+    whole = values(sources)
     found: dict[str, dict[str, list[Cost]]] = {task: {} for task in TASKS}
     for source in (NOTHING, *sources):
-        seeds = MORE_SEEDS if source == NOTHING else SEEDS
-        without = values_with(earlier, last, tuple(one for one in sources if one != source), seeds)
+        without = values(sources[::-1] if source == NOTHING else tuple(one for one in sources if one != source))
         for task in TASKS:
             found[task][source] = costs(last.pools[task], whole[task], without[task])
     return found
 
 
 def values_with(
-    earlier: Sequence[Lesson], last: Lesson, sources: tuple[str, ...], seeds: range
+    blends: Sequence[Blend], cases: Mapping[str, Pools], last: Lesson, sources: tuple[str, ...]
 ) -> dict[str, NDArray[np.float64]]:
-    """NDCG@10 of each case of the last lesson by task, under blends of some sources: the mean over seeds."""
-    taught = {task: joined([one.pools[task] for one in earlier], sources) for task in TASKS}
+    """NDCG@10 of each case of the last lesson by task, under blends climbed on with some sources: their mean."""
+    climbed = [refined(blend.projected(sources), cases, seed=seed) for seed, blend in zip(SEEDS, blends, strict=True)]
     asked = {task: last.pools[task].of_sources(sources) for task in TASKS}
-    blends = [learn_blend(sources, taught, seed=seed) for seed in seeds]
     return {
-        task: np.mean([ndcg_of(pools, blended(pools, blend.weights[task])) for blend in blends], axis=0)
+        task: np.mean([ndcg_of(pools, blended(pools, blend.weights[task])) for blend in climbed], axis=0)
         for task, pools in asked.items()
     }
 

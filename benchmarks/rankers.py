@@ -61,9 +61,9 @@ def main() -> None:
     with threadpool_limits(1, "blas"):
         for path in options.directories:
             taught, last = lessons_of(path, options.until)
-            found = [added(taught, last, seed) for seed in range(options.seeds)]
+            found = [added(taught, last.with_past(), seed) for seed in range(options.seeds)]
             console = Console(width=160)
-            console.print(table_of(str(path), last, found))
+            console.print(table_of(str(path), last.with_past(), found))
             for seed, one in enumerate(found):
                 console.print(f"seed {seed}: {one.n_trees} trees, serving {one.serves.tolist()}")
 
@@ -79,7 +79,7 @@ def lessons_of(path: Path, until: int | None, recipe: Recipe | None = None) -> t
     asked = lesson_of(
         data, windows.test, windows.until, taught.recipe, journey, n=DEFAULT_SIZES.test, seed=len(taught.lessons)
     )
-    return taught, asked.with_past()
+    return taught, asked
 
 
 def added(taught: Taught, last: Lesson, seed: int) -> Added:

@@ -70,6 +70,25 @@ def learn_blend(sources: tuple[str, ...], pools: Mapping[str, Pools], *, seed: i
     )
 
 
+def refined(blend: Blend, pools: Mapping[str, Pools], *, seed: int) -> Blend:
+    """The same blend with each context climbed once more, from its own weights, on cases of the blend's sources.
+
+    What a source is worth is told by two such climbs from one blend, with the source and without it: two blends learned
+    from the beginning end further apart than that.
+    """
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for task, cases in pools.items():
+        rows = blend.weights[task].copy()
+        for context in np.unique(cases.context).tolist():
+            mine = cases.take(np.flatnonzero(cases.context == context))
+            if len(mine) >= MIN_CASES and mine.speaks.any():
+                found = _climbed(_some(mine, rng), rows[context], N_ROUNDS)
+                rows[context] = (len(mine) * found + KAPPA * rows[context]) / (len(mine) + KAPPA)
+        weights[task] = rows.astype(np.float32)
+    return Blend(blend.sources, weights, blend.n_cases)
+
+
 def mean_ndcg(pools: Pools, weights: FloatVector) -> float:
     """Mean NDCG@10 of the cases under some weights; 0 without cases."""
     return float(ndcg_of(pools, pools.parts @ weights).mean()) if len(pools) else 0.0
