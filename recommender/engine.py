@@ -211,6 +211,7 @@ class Engine:
         overlay: CatalogOverlay = NO_OVERLAY,
         allowance: Allowance | None = None,
         asked: Asked | None = None,
+        with_faded: bool = True,
     ) -> Slate:
         """The slate of one customer at one moment.
 
@@ -224,6 +225,8 @@ class Engine:
             What the memory of earlier slates leaves to this one; None where nothing was shown.
         asked : Asked, optional
             What :meth:`asked` gave for an equal state and request a moment ago, so that no source is asked again.
+        with_faded : bool
+            Whether the slate tells what lost most because it was shown before.
 
         Notes
         -----
@@ -261,7 +264,7 @@ class Engine:
             strategy,
             len(ranking.item_idx),
             moves,
-            () if ranking.faded is None else self._faded(ranking.item_idx, ranking.faded),
+            () if ranking.faded is None or not with_faded else self._faded(ranking.item_idx, ranking.faded),
         )
 
     def related(self, item_idx: int, n: int, kinds: tuple[str, ...] = KINDS) -> Slate:

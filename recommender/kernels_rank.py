@@ -15,7 +15,9 @@ from recommender.kernels import (
     FLOATS_2D,
     INTS,
     OUT_FLOATS,
+    OUT_FLOATS_2D,
     OUT_INTS,
+    REAL,
     compiled,
     read_only,
     tuple_of,
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
     from recommender.kernels import BoolVector, FloatVector, IntVector
 
-REALS_2D: Final[Any] = read_only(types.float64, 2)
+    FloatMatrix = NDArray[np.float32]
+
+REALS, REALS_2D = read_only(types.float64), read_only(types.float64, 2)
+SAID: Final[Any] = tuple_of((types.int32[:, ::1], types.float64[:, ::1]))
 ON_SCALE: Final[Any] = tuple_of((types.float64[::1], OUT_FLOATS, OUT_FLOATS))
 
 
@@ -120,3 +125,92 @@ def loudest(weights: NDArray[np.float64], speaks: BoolVector) -> IntVector:
             if value != 0 and is_louder:
                 found[i], is_heard, most = column, speaks_for, value
     return found
+
+
+@compiled(OUT_FLOATS_2D(FLOATS_2D, FLOATS_2D, FLOATS, COUNT, REAL))
+def divided(parts: FloatMatrix, blended: FloatMatrix, blend: FloatVector, at: int, slope: float) -> FloatMatrix:
+    """What trees say of some rows, where the blend's part is what each of its sources has in it.
+
+    Parameters
+    ----------
+    parts : float32, shape (n, n_codes + 1)
+        The sources come first.
+    blended : float32, shape (n, n_sources)
+        Each source's part in the blend's score.
+    blend : float32, shape (n,)
+        That score.
+    at : int
+        Column of what trees say because of that score; ``slope`` times the score is added to it.
+    """
+    shared, n_sources = parts.copy(), blended.shape[1]
+    for i in range(len(shared)):
+        whole = max(blended[i].sum(), np.float32(1e-12))
+        said = shared[i, at] + slope * blend[i]
+        shared[i, at] = 0
+        for source in range(n_sources):
+            shared[i, source] += said * blended[i, source] / whole
+    return shared
+
+
+@compiled(types.float64[:, ::1](FLOATS_2D, INTS, FLOATS, FLOATS, REALS))
+def on_common_scale(
+    parts: FloatMatrix, rows: IntVector, slope: FloatVector, intercept: FloatVector, lost: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Parts of the score of some rows of a ranking, where the last is the base, by each row's line.
+
+    Parameters
+    ----------
+    parts : float32, shape (n, n_codes)
+    rows : int32, shape (n,)
+    slope, intercept : float32, shape (m,)
+    lost : float64, shape (m,) or (0,)
+        What each row has lost already: a column of its own before the base.
+    """
+    n, n_codes = parts.shape
+    scaled = np.zeros((n, n_codes + (len(lost) > 0)))
+    for i in range(n):
+        row = rows[i]
+        for code in range(n_codes - 1):
+            scaled[i, code] = np.float64(slope[row]) * np.float64(parts[i, code])
+        if len(lost):
+            scaled[i, n_codes - 1] = -lost[row]
+        base = np.float64(slope[row]) * np.float64(parts[i, n_codes - 1])
+        scaled[i, -1] = base + np.float64(intercept[row])
+    return scaled
+
+
+@compiled(SAID(REALS_2D, BOOLS, COUNT))
+def few_of(weights: NDArray[np.float64], speaks: BoolVector, n: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Of each row the ``n`` parts that say most for it, as :func:`loudest`, and the rest of its sum as one.
+
+    A row of at most ``n + 1`` parts is told whole, the greatest first, whether they speak for it or against it.
+
+    Returns
+    -------
+    column : int32, shape (n_rows, n + 1)
+        Of ``weights``; ``n_codes`` for the rest, -1 for nothing.
+    value : float64, shape (n_rows, n + 1)
+    """
+    m, n_codes = weights.shape
+    column, value = np.full((m, n + 1), -1, np.int32), np.zeros((m, n + 1))
+    for i in range(m):
+        is_told, n_parts, rest = weights[i] == 0, 0, 0.0
+        for code in range(n_codes):
+            n_parts += not is_told[code]
+            rest += weights[i, code]
+        is_whole = n_parts <= n + 1
+        for place in range(n_parts if is_whole else n):
+            best, is_heard, most = -1, False, -np.inf
+            for code in range(n_codes):
+                if is_told[code]:
+                    continue
+                speaks_for = not is_whole and weights[i, code] > 0 and speaks[code]
+                size = abs(weights[i, code]) if is_whole else weights[i, code]
+                if best < 0 or speaks_for > is_heard or (speaks_for == is_heard and size > most):
+                    best, is_heard, most = code, speaks_for, size
+            is_told[best] = True
+            column[i, place], value[i, place] = best, weights[i, best]
+            rest -= weights[i, best]
+        if not is_whole:
+            column[i, n], value[i, n] = n_codes, rest
+    return column, value

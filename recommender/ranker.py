@@ -15,6 +15,7 @@ import numpy as np
 from recommender.blend import TASKS
 from recommender.candidates import Facts, blend_column, columns_of, feature_names, reason_codes, telling
 from recommender.contract import ArraySpec
+from recommender.kernels_rank import divided
 from recommender.trees import Trees
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Ranker:
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], items: Items, sources: tuple[str, ...]) -> None:
         self._trees = Trees(arrays, "ranker")
-        self._slope, self._column = np.float32(arrays["ranker.slope"][0]), blend_column(sources)
+        self._slope, self._column = float(arrays["ranker.slope"][0]), blend_column(sources)
         self._items, self._facts = items, Facts.of(arrays)
         self.serves: NDArray[np.bool_] = arrays["ranker.serves"]  # type: ignore[assignment]
         self.sources, self._told = sources, telling(sources)
@@ -76,23 +77,19 @@ class Ranker:
 
     def score(self, columns: FloatMatrix) -> FloatVector:
         """Of each item, float32, shape (n,); greater is better, comparable within one request."""
-        score: FloatVector = self._slope * columns[self._column] + self._trees.score(columns)
+        score: FloatVector = np.float32(self._slope) * columns[self._column] + self._trees.score(columns)
         return score
 
-    def explain(self, columns: FloatMatrix, shares: FloatMatrix) -> FloatMatrix:
+    def explain(self, columns: FloatMatrix, blended: FloatMatrix) -> FloatMatrix:
         """What each of ``codes``, and at last the base, adds to each score; shape (n, n_codes + 1).
 
         Parameters
         ----------
-        shares : float32, shape (n, n_sources)
-            Each source's share of the blend's score: it carries that share of what the blend's score adds.
+        blended : float32, shape (n, n_sources)
+            Each source's part in the blend's score: it carries that share of what the blend's score adds.
         """
         parts = self._trees.explain(columns, self._group, len(self.codes))
-        parts[:, self._blend] += self._slope * columns[self._column]
-        n = len(self.sources)
-        parts[:, :n] += parts[:, [self._blend]] * shares
-        parts[:, self._blend] = 0
-        return parts
+        return divided(parts, blended, columns[self._column], self._blend, self._slope)
 
     @property
     def names(self) -> tuple[str, ...]:

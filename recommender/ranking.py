@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from recommender.blend import Pool, context_for
-from recommender.kernels_rank import best_rows, on_scale
+from recommender.kernels_rank import best_rows, on_common_scale, on_scale
 from recommender.ranker import N_RANKED
 from recommender.reasons import Parts
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from recommender.items import Items
     from recommender.ranker import Ranker
     from recommender.scale import Scale
+
+
+NOTHING_LOST: Final = np.empty(0)
 
 
 class Ranking(NamedTuple):
@@ -77,6 +81,10 @@ class Ranks:
         scaled, intercept, slope = on_scale(raw, pool.item_idx, self.items.kind, line)
         return Ranking(pool.item_idx, scaled, score, pool.parts, weights, columns, intercept, slope)
 
+    @cached_property
+    def _sources(self) -> tuple[str, ...]:
+        return tuple(retriever.name for retriever in self.retrievers)
+
     def _is_ranked(self, task: str, *, live: bool) -> bool:
         return self.ranker is not None and self.ranker.is_for(task, live=live)
 
@@ -95,22 +103,10 @@ class Ranks:
 
         ``blended`` is what :meth:`Ranking.blended` says of them.
         """
-        codes, parts = self._explained(ranking, chosen, blended)
-        if ranking.faded is not None:
-            codes = (*codes[:-1], "faded", codes[-1])
-            lost = -ranking.faded[chosen, None].astype(np.float32)
-            parts = np.concatenate([parts[:, :-1], lost, parts[:, -1:]], axis=1)
-        return Parts(codes, parts.astype(np.float64))
-
-    def _explained(
-        self, ranking: Ranking, chosen: IntVector, parts: FloatMatrix
-    ) -> tuple[tuple[str, ...], FloatMatrix]:
-        slope, intercept = ranking.slope[chosen][:, None], ranking.intercept[chosen][:, None]
         if ranking.columns is None or self.ranker is None:
-            codes = (*(retriever.name for retriever in self.retrievers), "base")
-            return codes, np.concatenate([slope * parts, intercept], axis=1)
-        whole: FloatVector = np.maximum(ranking.blend[chosen], 1e-12)
-        shares: FloatMatrix = parts / whole[:, None]
-        explained: FloatMatrix = slope * self.ranker.explain(ranking.columns.take(chosen, axis=1), shares)
-        explained[:, -1:] += intercept
-        return (*self.ranker.codes, "base"), explained
+            codes, parts = self._sources, np.concatenate([blended, np.zeros((len(blended), 1), np.float32)], axis=1)
+        else:
+            codes, parts = self.ranker.codes, self.ranker.explain(ranking.columns.take(chosen, axis=1), blended)
+        lost = NOTHING_LOST if ranking.faded is None else ranking.faded
+        last = ("base",) if ranking.faded is None else ("faded", "base")
+        return Parts((*codes, *last), on_common_scale(parts, chosen, ranking.slope, ranking.intercept, lost))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 import numpy as np
 
-from recommender.kernels_rank import loudest
+from recommender.kernels_rank import few_of, loudest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,12 @@ def _speaks(codes: tuple[str, ...]) -> NDArray[np.bool_]:
     return np.array([code not in UNSPOKEN for code in codes], np.bool_)
 
 
+@cache
+def _named(codes: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Code and text of some reasons and of the rest; the blend's own part is divided among its sources and has none."""
+    return [(code, REASON_TEXTS.get(code, "")) for code in (*codes, "rest")]
+
+
 class Parts:
     """What each reason adds to the score of each item of a slate.
 
@@ -102,41 +108,25 @@ class Parts:
     def told(self) -> list[tuple[Reason, ...]]:
         """All reasons of each item, the greatest first, whether they speak for it or against it."""
         order = np.argsort(-np.abs(self.weights), axis=1, kind="stable")
-        return self._in_order(order, (self.weights != 0).sum(axis=1))
+        weights = np.take_along_axis(self.weights, order, axis=1)
+        named = _named(self.codes)
+        return [
+            tuple(
+                [Reason(named[at][0], named[at][1], weight) for at, weight in zip(row, values, strict=True) if weight]
+            )
+            for row, values in zip(order.tolist(), weights.tolist(), strict=True)
+        ]
 
     @cached_property
     def short(self) -> list[tuple[Reason, ...]]:
         """Of each item those that speak most for it, and the rest as one; all where that is no longer."""
-        n_told = (self.weights != 0).sum(axis=1)
-        if (n_told <= N_SHORT + 1).all():
-            return self.told
-        order = np.argsort(-self._for_whom(), axis=1, kind="stable")[:, :N_SHORT]
-        rest = self.weights.sum(axis=1) - np.take_along_axis(self.weights, order, axis=1).sum(axis=1)
-        few = self._in_order(order, np.minimum(n_told, N_SHORT))
-        return [
-            (*reasons, Reason("rest", REASON_TEXTS["rest"], weight)) if n > N_SHORT + 1 else self.told[row]
-            for row, (reasons, weight, n) in enumerate(zip(few, rest.tolist(), n_told.tolist(), strict=True))
-        ]
-
-    def _for_whom(self) -> NDArray[np.float64]:
-        """How much each part speaks for its item: what says something of it first, then all others."""
-        speaks = _speaks(self.codes)
-        below = 2 * np.abs(self.weights).max(initial=0) + 1
-        heard: NDArray[np.float64] = np.where(speaks & (self.weights > 0), self.weights, self.weights - below)
-        heard[self.weights == 0] = -np.inf
-        return heard
-
-    def _in_order(self, order: NDArray[np.int64], n: NDArray[np.int64]) -> list[tuple[Reason, ...]]:
-        weights = np.take_along_axis(self.weights, order, axis=1).tolist()
-        codes = self.codes
+        columns, weights = few_of(self.weights, _speaks(self.codes), N_SHORT)
+        named = _named(self.codes)
         return [
             tuple(
-                [
-                    Reason(codes[at], REASON_TEXTS[codes[at]], weight)
-                    for at, weight in zip(row[:k], values, strict=False)
-                ]
+                [Reason(named[at][0], named[at][1], weight) for at, weight in zip(row, values, strict=True) if at >= 0]
             )
-            for row, values, k in zip(order.tolist(), weights, n.tolist(), strict=True)
+            for row, values in zip(columns.tolist(), weights.tolist(), strict=True)
         ]
 
 

@@ -131,7 +131,13 @@ class Deciding:
             try:
                 asked = self._popular.asked(request, explain, now) if given.state is self._empty else None
                 slate = serving.engine.decide(
-                    given.state, request, now, overlay=serving.overlay, allowance=allowance, asked=asked
+                    given.state,
+                    request,
+                    now,
+                    overlay=serving.overlay,
+                    allowance=allowance,
+                    asked=asked,
+                    with_faded=explain == "full",
                 )
                 return slate, items_answer(slate, serving, explain), given.degraded
             except ENGINE_FAULTS as error:

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.kernels_rank import best_rows, loudest, on_scale, places_without
+from recommender.kernels_rank import (
+    best_rows,
+    divided,
+    few_of,
+    loudest,
+    on_common_scale,
+    on_scale,
+    places_without,
+)
 
 numbers = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 0.5, 2.0, np.inf, np.nan])
 
@@ -49,3 +57,24 @@ def test_what_is_left_out_leaves_the_places_of_all_others(items, left_out) -> No
 def test_what_speaks_for_an_item_is_heard_before_what_does_not(weights, column) -> None:
     speaks = np.array([True, False, True])
     assert loudest(np.array([weights]), speaks).tolist() == [column]
+
+
+def test_few_parts_are_told_whole_and_of_many_those_that_speak_for_the_item() -> None:
+    speaks = np.array([True, False, True, True])
+    weights = np.array([[1.0, 3.0, 2.0, 0.0], [-1.0, 5.0, 2.0, -4.0], [0.0, 0.0, 0.0, 0.0]])
+    column, value = few_of(weights, speaks, 2)
+    assert column.tolist() == [[1, 2, 0], [2, 1, 4], [-1, -1, -1]]
+    assert value.tolist() == [[3.0, 2.0, 1.0], [2.0, 5.0, -5.0], [0.0, 0.0, 0.0]]
+
+
+def test_the_part_of_the_blend_is_divided_among_its_sources() -> None:
+    parts = np.array([[0.0, 1.0, 0.5, 2.0, -3.0]], np.float32)  # two sources, own, the blend, the base
+    shared = divided(parts, np.array([[0.125, 0.375]], np.float32), np.array([0.5], np.float32), 3, 4.0)
+    assert shared.tolist() == [[1.0, 4.0, 0.5, 0.0, -3.0]]
+
+
+@pytest.mark.parametrize(("lost", "parts"), [([], [1.0, -5.0]), ([9.0, 0.5], [1.0, -0.5, -5.0])])
+def test_parts_lie_on_the_line_of_their_row(lost, parts) -> None:
+    slope, intercept = np.array([7.0, 2.0], np.float32), np.array([7.0, -6.0], np.float32)
+    raw = np.array([[0.5, 0.5]], np.float32)
+    assert on_common_scale(raw, np.array([1], np.int32), slope, intercept, np.array(lost)).tolist() == [parts]
