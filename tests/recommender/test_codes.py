@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import BundleCorrupt
-from recommender.codes import Codes
+from recommender.codes import GREATEST, Codes
 from recommender.kernels import EVERYTHING
+from recommender.kernels_factors import MAX_TASTE, coded_products
 
 
 def random_factors(seed: int, n_items: int = 700, n_factors: int = 24) -> np.ndarray:
@@ -33,6 +34,21 @@ def test_the_best_of_the_full_product_are_always_within_reach(seed, n, is_masked
     assert best_of(np.where(allowed, score, 0) if is_masked else score, n) <= set(rows.tolist())
     assert rows.tolist() == sorted(set(rows.tolist()))
     assert not is_masked or allowed[rows].all()
+
+
+@pytest.mark.parametrize("width", [0, 1, 15, 16, 17, 32, 130])
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_coded_products_are_those_of_whole_numbers_at_any_width(n_rows, width) -> None:
+    rng = np.random.default_rng(width)
+    codes = rng.integers(-GREATEST, GREATEST + 1, (n_rows, width)).astype(np.int8)
+    taste = rng.integers(-MAX_TASTE, MAX_TASTE + 1, width).astype(np.int16)
+    assert np.array_equal(coded_products(codes, taste), codes.astype(np.int64) @ taste.astype(np.int64))
+
+
+def test_the_greatest_coded_products_stay_within_32_bits() -> None:
+    codes, taste = np.full((1, 2_000), GREATEST, np.int8), np.full(2_000, MAX_TASTE, np.int16)
+    assert coded_products(codes, taste).tolist() == [GREATEST * MAX_TASTE * 2_000]
+    assert coded_products(-codes, taste).tolist() == [-GREATEST * MAX_TASTE * 2_000]
 
 
 def test_few_others_are_within_reach() -> None:
