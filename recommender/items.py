@@ -1,6 +1,7 @@
 """The catalogue as the bundle holds it: one row an item, sorted by ``item_key``.
 
-``item_idx`` is the row. Text is kept as UTF-8 bytes with offsets, so that it can be mapped like numbers.
+``item_idx`` is the row. Text is kept as UTF-8 bytes with offsets, so that it can be mapped like numbers; what was asked
+for is remembered as strings, since slates show few of many items.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 KINDS = ("product", "content", "action")
 NO_LANGUAGE: Final = ""
 """Stands for every language that no item is in."""
+MAX_KNOWN: Final = 20_000
+"""Texts that are kept as they were read last, of ids and of titles: a few megabytes. Beyond it they are read anew."""
 
 
 class Items:
@@ -69,6 +72,7 @@ class Items:
             name: (np.asarray(arrays[f"items.{name}_bytes"], np.uint8).data, arrays[f"items.{name}_at"])
             for name in ("id", "title")
         }
+        self._known: dict[str, dict[int, str]] = {name: {} for name in self._texts}
         self.item_key: LongVector = arrays["items.item_key"]  # type: ignore[assignment]
         self.kind: NDArray[np.uint8] = arrays["items.kind"]  # type: ignore[assignment]
         self.category: IntVector = arrays["items.category"]  # type: ignore[assignment]
@@ -156,6 +160,15 @@ class Items:
 
     def texts(self, name: str, rows: NDArray[np.integer]) -> list[str]:
         """``id`` or ``title`` of some rows."""
+        known, wanted = self._known[name], rows.tolist()
+        if len(known) > MAX_KNOWN:
+            known = self._known[name] = {}
+        unknown = [row for row in wanted if row not in known]
+        if unknown:
+            known |= zip(unknown, self._read(name, np.array(unknown, np.int64)), strict=True)
+        return [known[row] for row in wanted]
+
+    def _read(self, name: str, rows: LongVector) -> list[str]:
         raw, at = self._texts[name]
         return [str(raw[a:b], "utf-8") for a, b in zip(at[rows].tolist(), at[rows + 1].tolist(), strict=True)]
 

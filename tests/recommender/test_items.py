@@ -111,3 +111,11 @@ def test_a_customers_locale_is_matched_by_language_where_no_item_says_it_exactly
 def test_a_category_prefix_may_end_in_a_slash() -> None:
     name = ITEMS.categories[0]
     assert np.array_equal(ITEMS.in_categories((f"{name}/",)), ITEMS.in_categories((name,)))
+
+
+def test_more_texts_than_are_kept_are_read_anew(monkeypatch) -> None:
+    monkeypatch.setattr("recommender.items.MAX_KNOWN", 1)
+    rows, items = np.arange(len(ITEMS))[::-1], small_engine().items
+    for _ in range(3):
+        assert items.texts("id", rows) == [ITEMS.item_id(int(row)) for row in rows]
+        assert items.texts("title", rows[:1]) == [ITEMS.title(int(rows[0]))]
