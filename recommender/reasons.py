@@ -34,7 +34,6 @@ REASON_TEXTS: Final = {
     "repeat": "Time to buy this again",
     "tifu": "In your basket and in others like it",
     "viewed_next": "Others looked at this next",
-    "viewed_bought": "Others bought this after what you looked at",
     "bought_together": "Goes with what you bought",
     "read_next": "Others read this next",
     "read_bought": "Others chose this after what you read",

@@ -8,7 +8,7 @@ from recommender.retrievers.als import Als
 from recommender.retrievers.category import CategoryPopular
 from recommender.retrievers.content import ContentRetriever
 from recommender.retrievers.cosine import Cosine
-from recommender.retrievers.covisit import BoughtTogether, ReadBought, ReadNext, ViewedBought, ViewedNext
+from recommender.retrievers.covisit import BoughtTogether, ReadBought, ReadNext, ViewedNext
 from recommender.retrievers.ease import Ease
 from recommender.retrievers.fresh import Fresh
 from recommender.retrievers.kindred import Kindred
@@ -33,7 +33,6 @@ RETRIEVERS: Final[tuple[type[Retriever], ...]] = (
     Repeat,
     Tifu,
     ViewedNext,
-    ViewedBought,
     BoughtTogether,
     ReadNext,
     ReadBought,

@@ -62,14 +62,6 @@ class ViewedNext(Covisit):
     seed_touches: ClassVar[tuple[str, ...]] = ("views", "carts", "buys")
 
 
-class ViewedBought(Covisit):
-    """After looking at a, customers put b into the cart or buy it."""
-
-    name: ClassVar[str] = "viewed_bought"
-    arrays: ClassVar[Mapping[str, ArraySpec]] = covisit_arrays("viewed_bought")
-    seed_touches: ClassVar[tuple[str, ...]] = ("views", "carts")
-
-
 class BoughtTogether(Covisit):
     """With or after a, customers buy b."""
 

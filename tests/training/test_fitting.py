@@ -196,9 +196,9 @@ def test_what_is_no_co_visit_leaves_no_source(rows) -> None:
 
 
 def test_a_relation_runs_from_its_touches_to_its_touches() -> None:
-    log = touches((0, 0, "views", 0.04), (0, 1, "views", 0.03), (0, 2, "buys", 0.02), (0, 3, "views", 0.01))
-    arrays = fit_covisit(log, 4, RELATION["viewed_bought"], CovisitParams(row_power=0))
-    matrix = dense(arrays, "viewed_bought", 4)
+    log = touches((0, 0, "reads", 0.04), (0, 1, "reads", 0.03), (0, 2, "buys", 0.02), (0, 3, "reads", 0.01))
+    arrays = fit_covisit(log, 4, RELATION["read_bought"], CovisitParams(row_power=0))
+    matrix = dense(arrays, "read_bought", 4)
     assert matrix[:, 2].tolist() == pytest.approx([1 / 2, 1, 0, 0], abs=1e-3)
     assert matrix.sum() == pytest.approx(1.5, abs=1e-3)
 
@@ -212,9 +212,9 @@ def test_pairs_count_backward_as_well_by_less_and_rows_are_divided_by_a_power_of
 
 
 def test_a_relation_between_different_touches_never_runs_backward() -> None:
-    log = touches((0, 0, "views", 0.02), (0, 1, "buys", 0.01))
-    arrays = fit_covisit(log, 2, RELATION["viewed_bought"], FORWARD._replace(backward=1))
-    assert dense(arrays, "viewed_bought", 2).tolist() == [[0, 1], [0, 0]]
+    log = touches((0, 0, "reads", 0.02), (0, 1, "buys", 0.01))
+    arrays = fit_covisit(log, 2, RELATION["read_bought"], FORWARD._replace(backward=1))
+    assert dense(arrays, "read_bought", 2).tolist() == [[0, 1], [0, 0]]
 
 
 def test_plain_sequential_rules_sum_over_steps_and_know_the_newest_item_only() -> None:

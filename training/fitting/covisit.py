@@ -83,7 +83,6 @@ class Relation(NamedTuple):
 
 RELATIONS: Final = (
     Relation("viewed_next", ("views", "carts", "buys"), ("views", "carts", "buys")),
-    Relation("viewed_bought", ("views", "carts"), ("carts", "buys")),
     Relation("read_next", ("reads", "likes"), ("reads", "likes")),
     Relation("read_bought", ("reads",), ("views", "carts", "buys")),
 )
