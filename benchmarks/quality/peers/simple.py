@@ -90,10 +90,13 @@ def fit_recent(past: Past, _: Recent) -> Model:
     return score
 
 
+_FADING: Final = tuple(
+    Popular(half_life, once=once) for half_life in (7.0, 0.25, 1.0, 30.0, NEVER) for once in (False, True)
+)
 POPULAR: Final = Peer(
     "popularity",
     fit_popular,
-    some_of(Popular(), half_life=(1.0, 7.0, 30.0, NEVER), is_graded=(False, True), once=(False, True)),
+    (*_FADING, Popular(is_graded=True), Popular(NEVER, is_graded=True)),
 )
 OWN: Final = Peer(
     "own frequency",
