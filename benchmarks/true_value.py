@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.true_value [--events N,N,...] [--shops N] [--visits N]`` simulates shops of each size, trains on
 the log of each as ``rihla train`` does, and lets every system serve the same visitors: the model, the same model blind
-to the stage, popularity, and each source alone, of which the best is shown. The simulator's customers know nothing of
-stages. The value of a slate is its expected worth, so nothing but who comes is left to chance; intervals are 95 %
-bootstrap over customers, paired. A visit's stage and history are those of the log.
+to the stage, the model with one mix of kinds for all stages, popularity, and each source alone, of which the best is
+shown. What is blind to the stage has one mix, too. The simulator's customers know nothing of stages. The value of a
+slate is its expected worth, so nothing but who comes is left to chance; intervals are 95 % bootstrap over customers,
+paired. A visit's stage and history are those of the log.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 SIZES: Final = "0,100,1000,10000,100000"
 OF_AN_UNKNOWN_SHOP: Final = 100
 """Events of a shop from whose log nothing is learned, since it begins where its log does."""
-MODEL, BLIND, POPULAR = "the model", "blind to the stage", "popular alone"
+MODEL, BLIND, ONE_MIX, POPULAR = "the model", "blind to the stage", "one mix of kinds for all", "popular alone"
 
 
 class Shop:
@@ -60,7 +61,8 @@ class Shop:
         """Every system on the same visits."""
         sources = self.engine.sources
         alone = {f"{name} alone": self.engine.with_blend(Blend.only(name, sources)) for name in sources}
-        engines = {MODEL: self.engine, BLIND: self.engine.without_stage(), **alone}
+        one_mix = self.engine.with_mix(self.engine.mean_mix())
+        engines = {MODEL: self.engine, BLIND: self.engine.without_stage(), ONE_MIX: one_mix, **alone}
         runs = {name: self.run(engine) for name, engine in engines.items()}
         return Trial([f"{self._seed}/{visit.customer_id}" for visit in self.visits], runs)
 
@@ -95,16 +97,16 @@ def trained(data: Data, journey: Journey, seed: int = 0) -> Engine:
 
 
 def pooled(trials: Sequence[Trial]) -> Trial:
-    """Trials of several shops as one: the model, its blind twin, popularity, and the best of the other sources alone.
+    """Trials of several shops as one: the model, its twins, popularity, and the best of the other sources alone.
 
     The best is chosen on these very visits, which favours it.
     """
     common = [name for name in trials[0].runs if all(name in one.runs for one in trials)]
     values = {name: tuple(value for one in trials for value in one.runs[name]) for name in common}
-    others = [name for name in common if name not in {MODEL, BLIND, POPULAR}]
+    others = [name for name in common if name not in {MODEL, BLIND, ONE_MIX, POPULAR}]
     best = max(others, key=lambda name: sum(values[name]), default=POPULAR)
     customer_ids = [customer_id for one in trials for customer_id in one.customer_ids]
-    return Trial(customer_ids, {name: values[name] for name in (MODEL, BLIND, POPULAR, best)})
+    return Trial(customer_ids, {name: values[name] for name in (MODEL, BLIND, ONE_MIX, POPULAR, best)})
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from features.state import Schema
 from features.state_fields import JOURNEY_SIGNALS, Predicate, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 Stage = Literal["awareness", "engagement", "transaction", "retention"]
@@ -70,6 +70,8 @@ class Journey:
         Of the merged definition; two definitions with the same digest give every customer the same stage.
     schema : Schema
         The customer state that counts this definition's signals.
+    mix : mapping of str to tuple of float
+        By stage the shares of product, content and action that a slate is made of.
     """
 
     def __init__(self, definition: Definition) -> None:
@@ -77,6 +79,9 @@ class Journey:
         self.version = definition.version
         self.digest = definition.digest
         self.schema = Schema({name: _signal(getattr(definition.signals, name)) for name in JOURNEY_SIGNALS})
+        self.mix: Mapping[str, tuple[float, float, float]] = {
+            stage: getattr(definition.mix, stage).shares for stage in STAGES
+        }
         self._min_interest = definition.engagement.min_interest
         self._ttl_us = _to_us(definition.engagement.ttl_days)
         self._order_us = _to_us(definition.transaction.max_days)

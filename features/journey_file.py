@@ -25,6 +25,7 @@ MAX_INTEREST: Final = 64
 
 Days = Annotated[float, Meta(gt=0, le=400)]
 """Up to the age at which a state is forgotten; parts of a day are allowed."""
+Parts = Annotated[float, Meta(ge=0, le=1_000)]
 Text = Annotated[str, Meta(min_length=1, max_length=64)]
 Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
@@ -70,6 +71,33 @@ class Retention(Struct, forbid_unknown_fields=True, frozen=True):
     at_risk_after_days: Days
 
 
+class Kinds(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a slate is made of, in parts: only what they are to each other counts."""
+
+    product: Parts
+    content: Parts
+    action: Parts
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of product, content and action; they sum to one."""
+        whole = self.product + self.content + self.action
+        return self.product / whole, self.content / whole, self.action / whole
+
+
+class Mix(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a slate is made of in each stage."""
+
+    awareness: Kinds
+    engagement: Kinds
+    transaction: Kinds
+    retention: Kinds
+
+
+FIRST_MIX: Final = Mix(Kinds(0.5, 0.4, 0.1), Kinds(0.55, 0.35, 0.1), Kinds(0.4, 0.3, 0.3), Kinds(0.6, 0.25, 0.15))
+"""Of definitions from before they held one."""
+
+
 class Definition(Struct, forbid_unknown_fields=True, frozen=True):
     """A whole journey definition, as merged and checked."""
 
@@ -78,6 +106,7 @@ class Definition(Struct, forbid_unknown_fields=True, frozen=True):
     engagement: Engagement
     transaction: Transaction
     retention: Retention
+    mix: Mix = FIRST_MIX
 
     @property
     def digest(self) -> str:
@@ -133,6 +162,10 @@ def definition_of(table: dict[str, Any]) -> Definition:
         raise _invalid(_steps(path), message) from error
     for steps, predicate in _predicates(definition):
         _check_predicate(steps, predicate)
+    for stage in definition.mix.__struct_fields__:
+        kinds = getattr(definition.mix, stage)
+        if not kinds.product + kinds.content + kinds.action:
+            raise _invalid(("mix", stage), "expected a number above 0 for product, content or action, got 0 for each")
     return definition
 
 

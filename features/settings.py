@@ -28,7 +28,11 @@ class Settings(BaseSettings):
         Path, Field(description="Where everything is kept: data, bundles, the registry, the embedded store.")
     ] = Path("var")
     journey: Annotated[
-        Path | None, Field(description="A shop's own journey definition (TOML), laid over the default one.")
+        Path | None,
+        Field(
+            description="A shop's own journey definition (TOML), laid over the default one: the stages, and what a "
+            "slate is made of in each."
+        ),
     ] = None
     model_name: Annotated[
         str, Field(pattern=r"^[a-z0-9-]{1,64}$", description="Name of the model in the registry.")

@@ -1,12 +1,13 @@
 """From ranked candidates of several kinds to one ordered slate.
 
-Scores of different kinds are not on one scale, so the order mixes kinds by each stage's shares: at
-every rank the kind that lags most behind its share gives its best remaining item.
+Scores say what is likely to be touched, whatever its kind, and products are touched most. What a slate is made of is
+another question, which the journey definition answers for each stage: at every rank the kind that lags most behind its
+share gives its best remaining item.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
 
     from recommender.contract import IntVector
 
-SHARES: Final[Mapping[str, tuple[float, float, float]]] = {
-    "awareness": (0.5, 0.4, 0.1),
-    "engagement": (0.55, 0.35, 0.1),
-    "transaction": (0.4, 0.3, 0.3),
-    "retention": (0.6, 0.25, 0.15),
-}
-"""Share of product, content and action per stage."""
-_SHARES: Final = {stage: np.array(shares, np.float64) for stage, shares in SHARES.items()}
-
 
 def in_order(score: NDArray[np.floating], item_idx: IntVector, limit: int) -> IntVector:
     """Positions of the ``limit`` best candidates, by score and then by item."""
@@ -36,10 +28,10 @@ def in_order(score: NDArray[np.floating], item_idx: IntVector, limit: int) -> In
 
 
 def mixed(
-    score: NDArray[np.floating], item_idx: IntVector, kind: NDArray[np.uint8], stage: str, limit: int
+    score: NDArray[np.floating], item_idx: IntVector, kind: NDArray[np.uint8], shares: NDArray[np.float64], limit: int
 ) -> IntVector:
-    """Positions of ``limit`` candidates with the stage's shares of kinds; a kind that runs out is passed over."""
-    return mixed_places(np.asarray(score, np.float64), item_idx, np.asarray(kind, np.uint8), _SHARES[stage], limit)
+    """Positions of ``limit`` candidates with some shares of ``KINDS``; a kind that runs out is passed over."""
+    return mixed_places(np.asarray(score, np.float64), item_idx, np.asarray(kind, np.uint8), shares, limit)
 
 
 def within_room(order: IntVector, kind: NDArray[np.uint8], room: Mapping[str, int], limit: int) -> IntVector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -96,6 +97,8 @@ class Engine:
     scale : Scale
     moves : Moves
         Without models where the bundle holds none.
+    mix : mapping of str to float64, shape (n_kinds,)
+        By stage the shares of ``KINDS`` that a slate is made of.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class Engine:
         self.blend = blend if blend.sources == self.sources else Blend.uniform(self.sources)
         self.moves = Moves(arrays)
         self._rules = rules or Rules()
+        self.mix = {stage: np.array(shares, np.float64) for stage, shares in journey.mix.items()}
         self.scale = Scale.of_arrays(arrays) if is_ranked else Scale.plain()
         is_ranked = is_ranked and blend.sources == self.sources and Ranker.fits(arrays, self.sources)
         self.ranker = Ranker(arrays, self.items, self.sources) if is_ranked else None
@@ -175,14 +179,28 @@ class Engine:
     def without_stage(self) -> Engine:
         """The same engine blind to the stage, to measure what knowing it is worth; itself where it is blind already.
 
-        Its ranker is the one of the arrays ``blind`` that the engine was made with; without them it has none.
+        Its ranker is the one of the arrays ``blind`` that the engine was made with; without them it has none. Its
+        slates are made of the same kinds in every stage, the mean of the stages.
         """
-        blend = self.blend.pooled()
+        blend, shares = self.blend.pooled(), self.mean_mix()
         is_same = all(np.allclose(blend.weights[task], rows, atol=1e-6) for task, rows in self.blend.weights.items())
-        if is_same and self.ranker is None:
+        is_mixed_alike = all(np.allclose(own, shares) for own in self.mix.values())
+        if is_same and is_mixed_alike and self.ranker is None:
             return self
         arrays = {**self._arrays, **(self._blind or {})}
-        return Engine(arrays, blend, self.journey, self.model, self._rules, is_ranked=bool(self._blind))
+        blind = Engine(arrays, blend, self.journey, self.model, self._rules, is_ranked=bool(self._blind))
+        return blind.with_mix(shares)
+
+    def with_mix(self, shares: NDArray[np.float64]) -> Engine:
+        """The same engine whose slates are made of the same shares of kinds in every stage, to measure their worth."""
+        engine = copy(self)
+        engine.mix = dict.fromkeys(self.mix, shares)
+        return engine
+
+    def mean_mix(self) -> NDArray[np.float64]:
+        """Shares of kinds, float64, shape (n_kinds,), the mean over the stages."""
+        mean: NDArray[np.float64] = np.mean(list(self.mix.values()), axis=0)
+        return mean
 
     def asked(self, state: Any, request: SlateRequest, now: int) -> Asked:
         """What every source proposes to a customer, before anything is weighed."""
@@ -311,11 +329,11 @@ class Engine:
             return in_order(score, item_idx, request.limit)
         kind = self.items.kind[item_idx]
         if allowance is None:
-            return mixed(score, item_idx, kind, standing.stage, request.limit)
+            return mixed(score, item_idx, kind, self.mix[standing.stage], request.limit)
         limit = allowance.limit(request.limit)
         if min(allowance.room.values(), default=limit) >= limit:
-            return mixed(score, item_idx, kind, standing.stage, limit)
-        order = mixed(score, item_idx, kind, standing.stage, len(score))
+            return mixed(score, item_idx, kind, self.mix[standing.stage], limit)
+        order = mixed(score, item_idx, kind, self.mix[standing.stage], len(score))
         return within_room(order, kind, allowance.room, limit)
 
     def _items(

@@ -258,7 +258,24 @@ def test_a_shop_may_have_no_fulfilment_at_all(tmp_path):
     assert own.stage_of(state_of(own.schema, history_of(order(0), arrival(1))), us(2)).phase == "fulfilment"
 
 
+def test_a_shop_says_what_a_slate_is_made_of_in_parts(tmp_path):
+    own = load(tmp_path, "[mix.retention]\nproduct = 2\ncontent = 0\naction = 6\n")
+    assert own.mix["retention"] == (0.25, 0, 0.75)
+    assert own.mix["awareness"] == JOURNEY.mix["awareness"]
+    assert own.version != JOURNEY.version
+    assert own.schema.hash == JOURNEY.schema.hash
+
+
+def test_a_definition_from_before_the_mix_has_the_first_one():
+    document = {key: value for key, value in JOURNEY.to_document().items() if key != "mix"}
+    assert Journey.of_document(document).mix["awareness"] == pytest.approx((0.5, 0.4, 0.1))
+
+
 BAD = {
+    "[mix.retention]\naction = -1": ("/mix/retention/action", ">= 0"),
+    "[mix.retention]\nactions = 1": ("/mix/retention/actions", "did you mean action?"),
+    "[mix.loyalty]\naction = 1": ("/mix/loyalty", "allowed: awareness, engagement, retention, transaction"),
+    "[mix.retention]\nproduct = 0\ncontent = 0\naction = 0": ("/mix/retention", "above 0 for product, content or"),
     "[engagement]\nttl_day = 7": ("/engagement/ttl_day", "did you mean ttl_days? allowed: min_interest, ttl_days"),
     "[engagment]\nttl_days = 7": ("/engagment", "did you mean engagement?"),
     "[signals]\norders = []": ("/signals/orders", "did you mean order?"),

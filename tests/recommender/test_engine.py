@@ -244,9 +244,20 @@ def test_the_task_chooses_the_weights() -> None:
     assert {item.source for item in decided(state, engine=engine, unseen_only=True).items} == {"popular"}
 
 
-def test_an_engine_whose_weights_know_no_stage_is_its_own_twin() -> None:
+def test_an_engine_whose_weights_and_mix_know_no_stage_is_its_own_twin() -> None:
     blind = ENGINE.with_blend(Blend.prior(ENGINE.sources))
-    assert blind.without_stage() is blind
+    assert blind.without_stage() is not blind
+    assert blind.without_stage().without_stage().mean_mix() == pytest.approx(blind.mean_mix())
+    alike = blind.with_mix(blind.mean_mix())
+    assert alike.without_stage() is alike
+
+
+def test_a_slate_is_made_of_what_the_definition_says() -> None:
+    for kind, shares in zip(KINDS, np.eye(len(KINDS)), strict=True):
+        of_kind = [item.kind for item in decided(engine=ENGINE.with_mix(shares), limit=20).items]
+        n = of_kind.count(kind)
+        assert 0 < n < len(of_kind)
+        assert of_kind[:n] == [kind] * n
 
 
 def test_without_the_stage_customers_of_two_stages_are_ranked_by_the_same_weights() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.compose import SHARES, in_order, mixed
+from features.journey import Journey
+from recommender.compose import in_order, mixed
 from recommender.contract import TOUCHES
 from recommender.items import KINDS
 from recommender.kernels import EVERYTHING, best_of, first_of, united
@@ -17,6 +18,7 @@ from recommender.kernels_rules import BUYS, CARTS, CONTENT, READS, UNCARTS
 scores = st.floats(width=32) | st.sampled_from([0.0, -0.0, 0.5, 0.5, 1.0, 2.0**-149, np.inf, np.nan])
 ranked = st.dictionaries(st.integers(0, 2**31 - 1), scores, max_size=40)
 items = st.lists(st.integers(0, 9), max_size=12)
+MIX = {stage: np.array(shares) for stage, shares in Journey.load(None).mix.items()}
 
 
 def columns(found):
@@ -59,14 +61,12 @@ def test_places_are_those_of_a_sort_with_what_is_no_number_last(found, n) -> Non
     assert in_order(score, item_idx, n).tolist() == wanted.tolist()
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5]), st.integers(0, 2)), max_size=40), st.sampled_from([*SHARES])
-)
+@given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5]), st.integers(0, 2)), max_size=40), st.sampled_from([*MIX]))
 def test_a_shorter_mix_is_the_beginning_of_a_longer_one(found, stage) -> None:
     score, kind = np.array([s for s, _ in found]), np.array([k for _, k in found], np.int32)
     item_idx = np.arange(len(found), dtype=np.int32)
-    whole = mixed(score, item_idx, kind, stage, len(found)).tolist()
-    assert mixed(score, item_idx, kind, stage, 7).tolist() == whole[:7]
+    whole = mixed(score, item_idx, kind, MIX[stage], len(found)).tolist()
+    assert mixed(score, item_idx, kind, MIX[stage], 7).tolist() == whole[:7]
     for k in range(len(KINDS)):
         of_kind = [place for place in whole if kind[place] == k]
         assert of_kind == sorted(of_kind, key=lambda place: (-score[place], place))
