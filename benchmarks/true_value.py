@@ -1,11 +1,11 @@
 """What the model, its knowledge of the stage, and the size of the log are worth in a shop whose truth is known.
 
-``python -m benchmarks.true_value [--events N,N,...] [--shops N] [--visits N]`` simulates shops of each size, trains on
-the log of each as ``rihla train`` does, and lets every system serve the same visitors: the model, the same model blind
-to the stage, the model with one mix of kinds for all stages, popularity, and each source alone, of which the best is
-shown. What is blind to the stage has one mix, too. The simulator's customers know nothing of stages. The value of a
-slate is its expected worth, so nothing but who comes is left to chance; intervals are 95 % bootstrap over customers,
-paired. A visit's stage and history are those of the log.
+``python -m benchmarks.true_value [--events N,N,...] [--shops N] [--visits N] [--mix P,C,A]`` simulates shops of each
+size, trains on the log of each as ``rihla train`` does, and lets every system serve the same visitors: the model, the
+same model blind to the stage, the model with one mix of kinds for all stages, popularity, and each source alone, of
+which the best is shown. What is blind to the stage has one mix, too. The simulator's customers know nothing of stages.
+The value of a slate is its expected worth, so nothing but who comes is left to chance; intervals are 95 % bootstrap
+over customers, paired. A visit's stage and history are those of the log.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.visits import END, N_SLOTS, Memory, Trial, policy_of, text_of
 from features.journey import STAGES, Journey
 from recommender.blend import Blend
+from recommender.items import KINDS
 from training.job import DEFAULT_SIZES, fit_all, load, split
 from training.segments import HISTORY_SIZES
 from training.simulator import Environment, run_policy, simulate
@@ -42,6 +43,27 @@ OF_AN_UNKNOWN_SHOP: Final = 100
 MODEL, BLIND, ONE_MIX, POPULAR = "the model", "blind to the stage", "one mix of kinds for all", "popular alone"
 
 
+class Mix(NamedTuple):
+    """Parts of product, content and action, of slates in every stage."""
+
+    product: float
+    content: float
+    action: float
+
+    @classmethod
+    def of(cls, text: str) -> Mix:
+        """As it is written: three numbers with commas between them."""
+        return cls(*(float(part) for part in text.split(",")))
+
+    def __str__(self) -> str:
+        return ",".join(f"{part:g}" for part in self)
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """They sum to one."""
+        return np.array(self) / sum(self)
+
+
 class Shop:
     """A simulated shop, what was learned from its log, and who comes next."""
 
@@ -57,12 +79,13 @@ class Shop:
         self._environment = Environment.after(events=n_events, seed=seed, end=END)
         self.visits = self._environment.visitors(n_visits)
 
-    def trial(self) -> Trial:
-        """Every system on the same visits."""
+    def trial(self, mixes: Sequence[Mix] = ()) -> Trial:
+        """Every system on the same visits, and the model with each of some mixes in every stage."""
         sources = self.engine.sources
         alone = {f"{name} alone": self.engine.with_blend(Blend.only(name, sources)) for name in sources}
         one_mix = self.engine.with_mix(self.engine.mean_mix())
-        engines = {MODEL: self.engine, BLIND: self.engine.without_stage(), ONE_MIX: one_mix, **alone}
+        mixed = {f"mix {mix}": self.engine.with_mix(mix.shares) for mix in mixes}
+        engines = {MODEL: self.engine, BLIND: self.engine.without_stage(), ONE_MIX: one_mix, **mixed, **alone}
         runs = {name: self.run(engine) for name, engine in engines.items()}
         return Trial([f"{self._seed}/{visit.customer_id}" for visit in self.visits], runs)
 
@@ -103,10 +126,11 @@ def pooled(trials: Sequence[Trial]) -> Trial:
     """
     common = [name for name in trials[0].runs if all(name in one.runs for one in trials)]
     values = {name: tuple(value for one in trials for value in one.runs[name]) for name in common}
-    others = [name for name in common if name not in {MODEL, BLIND, ONE_MIX, POPULAR}]
+    others = [name for name in common if name.endswith(" alone") and name != POPULAR]
     best = max(others, key=lambda name: sum(values[name]), default=POPULAR)
+    kept = [name for name in common if name not in others]
     customer_ids = [customer_id for one in trials for customer_id in one.customer_ids]
-    return Trial(customer_ids, {name: values[name] for name in (MODEL, BLIND, ONE_MIX, POPULAR, best)})
+    return Trial(customer_ids, {name: values[name] for name in (*kept, best)})
 
 
 def main() -> None:
@@ -115,14 +139,18 @@ def main() -> None:
     parser.add_argument("--events", default=SIZES, help="sizes of the simulated log, separated by commas")
     parser.add_argument("--shops", type=int, default=1, help="how many shops of each size")
     parser.add_argument("--visits", type=int, default=1_500, help="how many slates each run shows in a shop")
+    parser.add_argument("--seed", type=int, default=0, help="of the first shop")
+    parser.add_argument(
+        "--mix", type=Mix.of, action="append", default=[], help=f"also parts of {', '.join(KINDS)}: P,C,A"
+    )
     asked = parser.parse_args()
     console = Console(width=150)
     for events in map(int, asked.events.split(",")):
         trials, slices, ranked = [], [], 0
-        for seed in range(asked.shops):
+        for seed in range(asked.seed, asked.seed + asked.shops):
             with tempfile.TemporaryDirectory() as work, threadpool_limits(1, "blas"):
                 shop = Shop(Path(work) / "shop", events=events, n_visits=asked.visits, seed=seed)
-                trials.append(shop.trial())
+                trials.append(shop.trial(asked.mix))
                 slices.append(dict(shop.slices()))
                 ranked += shop.engine.ranker is not None
         title = f"{asked.shops} of {events:,} events; a ranker serves in {ranked}"

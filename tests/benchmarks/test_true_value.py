@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.true_value import BLIND, MODEL, ONE_MIX, POPULAR, Shop, pooled, table_of
+from benchmarks.true_value import BLIND, MODEL, ONE_MIX, POPULAR, Mix, Shop, pooled, table_of
 from benchmarks.visits import Trial
 
 
 def test_every_system_serves_the_same_visits_and_every_visit_is_in_one_slice_of_each_kind(tmp_path) -> None:
     shop = Shop(tmp_path / "shop", events=300, n_visits=12)
-    found, slices = shop.trial(), dict(shop.slices())
-    assert {MODEL, BLIND, ONE_MIX, POPULAR} < set(found.runs)
+    found, slices = shop.trial([Mix.of("1,0,3")]), dict(shop.slices())
+    assert {MODEL, BLIND, ONE_MIX, POPULAR, "mix 1,0,3"} < set(found.runs)
     assert {len(values) for values in found.runs.values()} == {12} == {len(found.customer_ids)}
     for kind in ("stage: ", "history: "):
         assert sum(keep.astype(int) for name, keep in slices.items() if name.startswith(kind)).tolist() == [1] * 12
