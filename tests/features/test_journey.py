@@ -268,7 +268,8 @@ def test_a_shop_says_what_a_slate_is_made_of_in_parts(tmp_path):
 
 def test_a_definition_from_before_the_mix_has_the_first_one():
     document = {key: value for key, value in JOURNEY.to_document().items() if key != "mix"}
-    assert Journey.of_document(document).mix["awareness"] == pytest.approx((0.5, 0.4, 0.1))
+    assert Journey.of_document(document).mix["retention"] == pytest.approx((0.6, 0.25, 0.15))
+    assert JOURNEY.mix["retention"] != pytest.approx((0.6, 0.25, 0.15))
 
 
 BAD = {

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.journey import Journey
+from features.journey_file import Kinds
 from recommender.compose import in_order, mixed
 from recommender.items import KINDS
 
@@ -54,6 +55,10 @@ def test_a_kind_without_a_share_comes_only_when_the_others_have_run_out() -> Non
     kind = np.array([0, 1, 1, 2])
     chosen = mixed(np.array([9, 1, 1, 1], np.float32), np.arange(4, dtype=np.int32), kind, np.array([0, 0.5, 0.5]), 4)
     assert kind[chosen].tolist() == [1, 2, 1, 0]
+
+
+def test_the_definition_names_the_kinds_in_the_order_of_the_catalogue() -> None:
+    assert Kinds.__struct_fields__ == KINDS
 
 
 @pytest.mark.parametrize("stage", sorted(MIX))
