@@ -8,8 +8,6 @@ import gc
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from benchmarks.budgets import Row, Step, top
 from benchmarks.slates import patient_customers
 from features.settings import load_settings
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
 
     from benchmarks.shop import Shop
     from recommender.blend import Pool
-    from recommender.contract import Candidates, Query, Retriever
+    from recommender.contract import Candidates, FloatVector, Query, Retriever
     from recommender.slate import SlateRequest
     from service.bootstrap import Program
 
@@ -104,15 +102,13 @@ def decide_steps(shop: Shop, request: SlateRequest) -> list[Step]:
     weights, n_items = engine.blend.of("any", "engagement/live"), len(engine.items)
     pools = [pool_of(known, query, n_items) for known, query in zip(found, queries, strict=True)]
     scores = [pool.parts @ weights for pool in pools]
-    kinds = [engine.items.kind[pool.item_idx].astype(np.int32) for pool in pools]
-    rules = Rules()
+    rules, shares = Rules(), engine.mean_mix()
 
     def hold(query: Query, pool: Pool) -> object:
         return held_back(query, pool.item_idx, request, engine.items, NO_OVERLAY, rules)
 
-    def order(of: tuple[Any, ...]) -> object:
-        pool, score, kind, standing = of
-        return mixed(score, pool.item_idx, kind, standing.stage, request.limit)
+    def order(pool: Pool, score: FloatVector) -> object:
+        return mixed(score, pool.item_idx, engine.items.kind[pool.item_idx], shares, request.limit)
 
     return [
         *steps,
@@ -121,7 +117,7 @@ def decide_steps(shop: Shop, request: SlateRequest) -> list[Step]:
             _mean2(lambda known, query: pool_of(known, query, n_items).parts @ weights, found, queries),
         ),
         Step("rules", _mean2(hold, queries, pools)),
-        Step("compose: order", mean_us(order, _pairs(pools, scores, kinds, standings))),
+        Step("compose: order", _mean2(order, pools, scores)),
     ]
 
 
