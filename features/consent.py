@@ -78,7 +78,8 @@ class Consents(msgspec.Struct, frozen=True, array_like=True):
 
         A purpose that is denied by default has to be written down, or both engines would take it for granted.
         """
-        if defaults.personalisation and all(self.last(purpose, at) is None for purpose in PURPOSES):
+        is_silent = self is NOTHING_SAID or all(self.last(purpose, at) is None for purpose in PURPOSES)
+        if is_silent and defaults.personalisation:
             return 0
         given = (bit for purpose, bit in PURPOSES.items() if self.allows(purpose, defaults, at))
         return int(sum(given, Consent.KNOWN))

@@ -96,7 +96,8 @@ class Consent(IntFlag):
     PUSH = 16
 
 
-ASKED_OF: Final = Consent.KNOWN | Consent.PERSONALISATION
+KNOWN: Final = int(Consent.KNOWN)
+ASKED_OF: Final = int(Consent.KNOWN | Consent.PERSONALISATION)
 """Bits that say whether what happened may be learned from: not where they are ``KNOWN`` alone."""
 
 TRUST_LEVELS: Final = {"low": 0, "normal": 1, "high": 2}
@@ -231,7 +232,7 @@ class Line(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     @property
     def counts(self) -> bool:
         """Whether the line may enter a state or a model: it came in time, and nobody refused personalisation."""
-        return not self.late and self.consent & ASKED_OF != Consent.KNOWN
+        return not self.late and self.consent & ASKED_OF != KNOWN
 
 
 def type_of(name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from features.errors import InvalidId
 from features.ids import check_id
 from features.moments import moment
 from features.money import check_currency, decimal
@@ -68,7 +69,10 @@ class Fields:
         value = self._record.get(name)
         if value is None:
             return None
-        return check_id(value, pointer=pointer(*self._at, name), allow_contact=allow_contact)
+        try:
+            return check_id(value, allow_contact=allow_contact)
+        except InvalidId as error:
+            raise InvalidId(str(error), pointer=pointer(*self._at, name)) from None
 
     def read(self, name: str, parse: Callable[[Any], Value]) -> Value | None:
         """``parse`` of the value, whose Unreadable is raised as this object's error; None when absent."""

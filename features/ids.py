@@ -36,12 +36,12 @@ def check_id(text: object, *, pointer: str = "", allow_contact: bool = True) -> 
     if not text:
         raise InvalidId("expected a non-empty id", pointer=pointer)
     try:
-        size = len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
         raise InvalidId("expected an id of valid Unicode, got a lone surrogate", pointer=pointer) from None
     if size > MAX_ID_BYTES:
         raise InvalidId(f"expected an id of at most {MAX_ID_BYTES} bytes, got {size}", pointer=pointer)
-    if _CONTROL.search(text):
+    if not text.isprintable() and _CONTROL.search(text):
         raise InvalidId("expected an id without control characters", pointer=pointer)
     if not allow_contact and looks_like_contact(text):
         raise InvalidId(

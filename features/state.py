@@ -69,9 +69,10 @@ class Schema:
         self.State: type[msgspec.Struct] = msgspec.defstruct(
             "State", [(f.name, _python_type(f), _zero(f)) for f in fields], array_like=True, frozen=True
         )
-        self._lifters = tuple((f.name, _signals_read(f), _lifter(f)) for f in fields)
+        self._lifters = tuple((at, _signals_read(f), _lifter(f)) for at, f in enumerate(fields))
         self._mergers = tuple(_merger(f) for f in fields)
-        self._plans: dict[frozenset[str], tuple[tuple[str, Lifter], ...]] = {}
+        self._plans: dict[frozenset[str], tuple[tuple[int, Lifter], ...]] = {}
+        self._alike: dict[tuple[str, str], frozenset[str]] = {}
         self._by_type: dict[str, tuple[tuple[str, _Needles], ...]] = {}
         for name, signal in self.signals.items():
             for predicate in signal.any_of:
@@ -89,16 +90,31 @@ class Schema:
         """Names of the signals that a line belongs to; none when it may not count."""
         if not line.counts:
             return frozenset()
-        names = {name for name, needles in self._by_type.get(line.type, ()) if _has_all(needles, line.properties)}
+        known = self._alike.get((line.type, line.channel))
+        if known is not None:
+            return known
+        signals = self._by_type.get(line.type, ())
+        names = {name for name, needles in signals if _has_all(needles, line.properties)}
         if "touch" in names and line.channel in CHANNELS:
             names.add(f"channel:{line.channel}")
-        return frozenset(names)
+        found = frozenset(names)
+        if not any(needles for _, needles in signals):
+            self._alike[line.type, line.channel] = found
+        return found
 
     def lift(self, line: Line) -> Any:
         """State of a customer of whom one line is known."""
-        names = self.signals_of(line)
-        plan = self._plans.get(names) or self._plan(names)
-        return self.State(**{name: value for name, lift in plan if (value := lift(line, names)) is not None})
+        return self.with_lines(self.empty(), (line,))
+
+    def with_lines(self, state: Any, lines: Iterable[Line]) -> Any:
+        """``state`` merged with that of each line, of which only the fields that it speaks of are made."""
+        values = list(msgspec.structs.astuple(state))
+        for line in lines:
+            names = self.signals_of(line)
+            for at, lift in self._plans.get(names) or self._plan(names):
+                if (value := lift(line, names)) is not None:
+                    values[at] = self._mergers[at](values[at], value)
+        return self.State(*values)
 
     def merge(self, a: Any, b: Any) -> Any:
         """Summary of the lines behind ``a`` and those behind ``b``; commutative and associative."""
@@ -124,9 +140,9 @@ class Schema:
         """
         return self._decode(raw)
 
-    def _plan(self, names: frozenset[str]) -> tuple[tuple[str, Lifter], ...]:
-        """Fields that read any of the signals; kept, because lines of one kind share it."""
-        plan = tuple((name, lift) for name, reads, lift in self._lifters if not reads.isdisjoint(names))
+    def _plan(self, names: frozenset[str]) -> tuple[tuple[int, Lifter], ...]:
+        """Fields, by their places, that read any of the signals; kept, because lines of one kind share it."""
+        plan = tuple((at, lift) for at, reads, lift in self._lifters if not reads.isdisjoint(names))
         return self._plans.setdefault(names, plan)
 
 

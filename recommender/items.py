@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from recommender.contract import ArraySpec, IntVector, LongVector
-from recommender.kernels_query import places_of
+from recommender.kernels_query import place_of, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,6 +94,10 @@ class Items:
     def rows_of(self, item_key: LongVector) -> IntVector:
         """Row of each key; -1 where the bundle does not know it."""
         return places_of(self.item_key, np.ascontiguousarray(item_key))
+
+    def row_of(self, item_key: int) -> int:
+        """As :meth:`rows_of`, of one key."""
+        return int(place_of(self.item_key, item_key))
 
     def of_kinds(self, kinds: tuple[str, ...]) -> NDArray[np.bool_] | None:
         """Which rows are of some kinds; None where all are."""

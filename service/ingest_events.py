@@ -187,7 +187,7 @@ class IngestEvents:
         consents = known.consents.merge(said)
         events = [stamped(each.lines, consents, self._customers.defaults) for each in fresh]
         events, exposure = after_events(known, events, now)
-        state = schema.merge(record.state, schema.merge_all(schema.lift(line) for lines in events for line in lines))
+        state = schema.with_lines(record.state, (line for lines in events for line in lines))
         return Change(
             standing=self._customers.journey.stage_of(known.with_state(state), now),
             now=now,

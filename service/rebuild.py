@@ -191,7 +191,7 @@ class Rebuild:
         """What the log and the streams together say of an identity; None for what the record has already."""
         schema, record = self._customers.codec.schema, known.asked
         since = [line for line in present.lines_of(past.customer_id) if line.occurred_at > (record.erased_at or 0)]
-        state = schema.merge(past.state, schema.merge_all(map(schema.lift, since)))
+        state = schema.with_lines(past.state, since)
         consents = past.consents.merge(consents_said(since))
         edges = kept(self._edges(record, past, present), now)
         told = record.consents if consents is NOTHING_SAID else consents.merge(record.consents)

@@ -130,7 +130,7 @@ class Serving:
 
     def row_of(self, item_id: str) -> int:
         """Row of an item in the bundle; -1 where it is not known."""
-        return self.rows_of_keys([key64(item_id)])[0]
+        return self.engine.items.row_of(key64(item_id))
 
     def rows_of_keys(self, item_keys: Sequence[int]) -> list[int]:
         """As :meth:`row_of`, of several items by their keys."""
@@ -139,8 +139,9 @@ class Serving:
 
     def category_of(self, item_id: str) -> str | None:
         """Category path of an item, as the catalogue has it."""
-        item = self.overlay.items.get(key64(item_id))
+        item_key = key64(item_id)
+        item = self.overlay.items.get(item_key)
         if item is not None:
             return item.category
-        row = self.row_of(item_id)
+        row = self.engine.items.row_of(item_key)
         return None if row < 0 else self.engine.items.category_of(row)

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.consent import NOTHING_SAID, consents_said
-from features.events import ASKED_OF, Consent, EventType, Line
+from features.events import ASKED_OF, KNOWN, EventType, Line
 from features.identity import Edge, Link, groups_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def counts(lines: Table) -> BooleanValue:
 
 
 def _may_be_used(lines: Table) -> BooleanValue:
-    return (lines.consent & int(ASKED_OF)) != int(Consent.KNOWN)
+    return (lines.consent & ASKED_OF) != KNOWN
 
 
 def heads_of(lines: Table, before: Mapping[str, Edges] = NOBODY) -> dict[str, str]:

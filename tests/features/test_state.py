@@ -45,6 +45,12 @@ def test_a_history_may_be_split_anywhere_and_merged(schema, history, data):
     assert schema.merge(*parts) == schema.merge(*reversed(parts)) == state_of(schema, history)
 
 
+@given(schemas, histories(), histories())
+def test_lines_enter_a_state_as_their_own_states_would(schema, before, history):
+    state = state_of(schema, before)
+    assert schema.with_lines(state, history) == schema.merge(state, state_of(schema, history))
+
+
 @given(schemas, histories(), histories(), histories())
 def test_merging_is_associative(schema, a, b, c):
     a, b, c = (state_of(schema, history) for history in (a, b, c))
