@@ -8,7 +8,7 @@ import numpy as np
 
 from recommender.exposure import CHANNELS
 from recommender.items import KINDS
-from recommender.kernels_exposure import tally
+from recommender.kernels_exposure import lost_by, tally
 from recommender.kernels_query import places_of
 
 if TYPE_CHECKING:
@@ -64,11 +64,8 @@ class Allowance(NamedTuple):
         return found[found >= 0]
 
     def lost(self, item_key: LongVector) -> NDArray[np.float64]:
-        """Log-odds that each of some items has lost, >= 0."""
-        if not len(self.faded_key):
-            return np.zeros(len(item_key))
-        rows = np.minimum(np.searchsorted(self.faded_key, item_key), len(self.faded_key) - 1)
-        return np.where(self.faded_key[rows] == item_key, self.fading[rows], 0.0)
+        """Log-odds that each of some items has lost, >= 0; their keys ascending."""
+        return lost_by(item_key, self.faded_key, self.fading)
 
 
 def allowance_of(memory: Exposure, caps: Caps, channel: str, now: int) -> Allowance | None:
@@ -79,7 +76,7 @@ def allowance_of(memory: Exposure, caps: Caps, channel: str, now: int) -> Allowa
     """
     if memory.is_empty:
         return None
-    item, count, total, faded = tally(
+    item, count, most, total, faded_key, faded = tally(
         np.ascontiguousarray(memory.shows),
         np.ascontiguousarray(memory.folded),
         now // 1_000,
@@ -90,13 +87,12 @@ def allowance_of(memory: Exposure, caps: Caps, channel: str, now: int) -> Allowa
     capped: dict[str, LongVector] = {}
     room: dict[str, int] = {}
     slots: int | None = None
-    for cap, n_items, n_all in zip(caps.caps, count.T, total.tolist(), strict=True):
+    for cap, n_items, n_most, n_all in zip(caps.caps, count.T, most.tolist(), total.tolist(), strict=True):
         left = max(0, cap.most - n_all)
         if cap.of == "kind" and cap.name is not None:
             room[cap.name] = min(left, room.get(cap.name, left))
         elif cap.of == "channel" and cap.name == channel:
             slots = left if slots is None else min(left, slots)
-        elif cap.of == "item" and cap.name in {None, channel} and (is_capped := n_items >= cap.most).any():
-            capped[SHOWN_ENOUGH if cap.name is None else f"{SHOWN_ENOUGH}_{cap.name}"] = item[is_capped]
-    has_faded = faded > 0
-    return Allowance(capped, room, slots, item[has_faded], caps.fade_per_show * faded[has_faded])
+        elif cap.of == "item" and cap.name in {None, channel} and n_most >= cap.most:
+            capped[SHOWN_ENOUGH if cap.name is None else f"{SHOWN_ENOUGH}_{cap.name}"] = item[n_items >= cap.most]
+    return Allowance(capped, room, slots, faded_key, caps.fade_per_show * faded)

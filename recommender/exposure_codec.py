@@ -64,6 +64,8 @@ def unpack_exposure(raw: bytes | None) -> Exposure:
     shows = unpacked_shows(numbers[_HEAD.size : at_items], numbers[at_items:at_counts])
     if len(shows) != n_items:
         raise UnreadableExposure
+    if not n_counts:
+        return Exposure(shows)
     counts = np.frombuffer(raw, _COUNT, n_counts, at_counts)
     folded = np.stack([counts[name].astype(np.int64) for name in _COUNT.names or ()], axis=1)
     return Exposure(shows, folded)

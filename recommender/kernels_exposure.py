@@ -24,6 +24,9 @@ _HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
 
 
 _ROW: Final[Any] = types.int64[:, ::1]
+OUT_LONGS: Final[Any] = types.int64[::1]
+OUT_REALS: Final[Any] = types.float64[::1]
+REALS: Final[Any] = read_only(types.float64)
 ITEM, AT, CHANNEL, KIND, TIMES, REACTED = range(6)
 """Columns of what counts; ``REACTED`` is when, -1 for never, and -2 of counts, which say nothing of reactions."""
 
@@ -76,7 +79,7 @@ def _count(
 
 
 @compiled(
-    tuple_of((types.int64[::1], types.int64[:, ::1], types.int64[::1], types.float64[::1]))(
+    tuple_of((OUT_LONGS, _ROW, OUT_LONGS, OUT_LONGS, OUT_LONGS, OUT_REALS))(
         LONGS_2D, LONGS_2D, COUNT, LONGS, LONGS, LONGS, COUNT, types.float64
     )
 )
@@ -89,7 +92,7 @@ def tally(
     cap_window: LongVector,
     n_channels: int,
     half_life_ms: float,
-) -> tuple[LongVector, NDArray[np.int64], LongVector, NDArray[np.float64]]:
+) -> tuple[LongVector, NDArray[np.int64], LongVector, LongVector, LongVector, NDArray[np.float64]]:
     """Count the shows that count at ``now`` (milliseconds).
 
     Parameters
@@ -105,19 +108,23 @@ def tally(
         Ascending.
     count : int64, shape (u, k)
         Shows of each item within the window of each cap that is of an item.
+    most : int64, shape (k,)
+        The greatest of these counts.
     total : int64, shape (k,)
         All shows within the window of each cap of a kind or a channel.
-    faded : float64, shape (u,)
-        Shows since the last reaction to each item, each half as much a half-life later.
+    faded_item : int64, shape (v,)
+        Ascending; items that were shown since the last reaction to them.
+    faded : float64, shape (v,), > 0
+        How often, each show half as much a half-life later.
     """
     rows = what_counts(shows, folded, now, n_channels)
     m, n_caps = len(rows), len(cap_of)
     order = np.argsort(rows[:, ITEM])
-    items, faded = np.empty(m, np.int64), np.zeros(m)
-    count, total = np.zeros((m, n_caps), np.int64), np.zeros(n_caps, np.int64)
-    u, start = 0, 0
+    items, faded_item, faded = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m)
+    count, most, total = np.zeros((m, n_caps), np.int64), np.zeros(n_caps, np.int64), np.zeros(n_caps, np.int64)
+    u, v, start = 0, 0, 0
     while start < m:
-        end, reacted_at = start, -1
+        end, reacted_at, shown = start, -1, 0.0
         items[u] = rows[order[start], ITEM]
         while end < m and rows[order[end], ITEM] == items[u]:
             reacted_at = max(reacted_at, rows[order[end], REACTED])
@@ -125,9 +132,25 @@ def tally(
         for row in order[start:end]:
             _count(rows, cap_of, cap_which, cap_window, count[u], total, row, now)
             if rows[row, REACTED] > -2 and rows[row, AT] > reacted_at:
-                faded[u] += 2.0 ** (-max(0, now - rows[row, AT]) / half_life_ms)
+                shown += 2.0 ** (-max(0, now - rows[row, AT]) / half_life_ms)
+        for cap in range(n_caps):
+            most[cap] = max(most[cap], count[u, cap])
+        if shown > 0:
+            faded_item[v], faded[v] = items[u], shown
+            v += 1
         u, start = u + 1, end
-    return items[:u].copy(), count[:u].copy(), total, faded[:u].copy()
+    return items[:u].copy(), count[:u].copy(), most, total, faded_item[:v].copy(), faded[:v].copy()
+
+
+@compiled(OUT_REALS(LONGS, LONGS, REALS))
+def lost_by(item_key: LongVector, faded_key: LongVector, fading: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``fading`` of each of some items, 0 where it has none; both keys ascending."""
+    lost = np.zeros(len(item_key))
+    for i in range(len(faded_key)):
+        at = np.searchsorted(item_key, faded_key[i])
+        if at < len(item_key) and item_key[at] == faded_key[i]:
+            lost[at] = fading[i]
+    return lost
 
 
 SLATE_BYTES, ITEM_BYTES = 22, 11

@@ -7,6 +7,7 @@ and an action can be compared, and a score of one model with that of another.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -48,7 +49,7 @@ class Scale:
         """Of a bundle's arrays."""
         return cls(arrays["scale.line"]) if "scale.line" in arrays else cls.plain()  # type: ignore[arg-type]
 
-    @property
+    @cached_property
     def is_calibrated(self) -> bool:
         """Whether scores are log-odds."""
         return not np.array_equal(self.line, Scale.plain().line)
