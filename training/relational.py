@@ -57,17 +57,17 @@ def state_table(lines: Table, cases: Table, schema: Schema) -> StateTable:
         flagged ``late``, lines that may not be used and lines without a customer do not count.
     """
     moments = _moments(cases)
-    dated = _dated(lines, moments)
-    with _flagged(dated, schema).cache() as flagged:
+    with _flagged(_dated(lines, moments), schema).cache() as flagged:
         slots, totals, extremes = _scalars(flagged, schema)
         recents = {f.name: _recent(flagged, moments, f) for f in schema.fields if isinstance(f, Recent)}
+        lasts = {f.name: merge_lasts(moments, f.name, _latest(flagged, f)) for f in _lasts(schema)}
     is_last = [f.last for f in schema.fields if isinstance(f, Extreme)]
     return StateTable(
         schema,
         merge_totals(moments, slots, totals),
         merge_extremes(moments, slots, extremes, is_last),
         recents,
-        {f.name: merge_lasts(moments, f.name, _latest(dated, f, schema)) for f in schema.fields if isinstance(f, Last)},
+        lasts,
     )
 
 
@@ -100,7 +100,10 @@ def _dated(lines: Table, moments: Moments) -> Table:
 
 
 def _flagged(dated: Table, schema: Schema) -> Table:
-    """The numbers of each line, narrow: slot, keys, what can be summed, and a flag a signal."""
+    """What counts of each line, narrow: slot, keys, what can be summed, and a flag a signal.
+
+    A line that carries a declared fact has a flag for that, too, its event and its properties; no other line has those.
+    """
     flags = {name: holds(dated, signal) for name, signal in schema.signals.items()}
     flags |= {f"channel:{name}": flags["touch"] & (dated.channel == name) for name in CHANNELS}
     numbers = {
@@ -113,7 +116,14 @@ def _flagged(dated: Table, schema: Schema) -> Table:
         "quantity": dated.quantity.fill_null(0).cast("int64"),
         "cents": dated.amount_minor.fill_null(0),
     }
-    return dated.select("slot", **numbers, **flags)
+    carries = {f"carries:{f.name}": flags[f.of] & dated.properties.contains(f'"{f.name}":') for f in _lasts(schema)}
+    told = functools.reduce(operator.or_, carries.values(), ibis.literal(False))
+    texts = {name: told.ifelse(dated[name], ibis.null("string")) for name in ("event_id", "properties")}
+    return dated.select("slot", **numbers, **flags, **carries, **texts)
+
+
+def _lasts(schema: Schema) -> list[Last]:
+    return [f for f in schema.fields if isinstance(f, Last)]
 
 
 def holds(lines: Table, signal: Signal) -> BooleanValue:
@@ -160,13 +170,12 @@ def _recent(flagged: Table, moments: Moments, field: Recent) -> Any:
     return merge_records(moments, _column(found, "slot"), rows, len(by), field.keep)
 
 
-def _latest(dated: Table, field: Last, schema: Schema) -> pa.Table:
+def _latest(flagged: Table, field: Last) -> pa.Table:
     """The latest lines of each slot that carry a declared fact; several where they tie.
 
     The value is read from the property text by the same decoder as online, never by an engine.
     """
-    carries = holds(dated, schema.signals[field.of]) & dated.properties.contains(f'"{field.name}":')
-    said = dated.filter(carries).select("slot", "t", "event_id", "properties")
+    said = flagged.filter(flagged[f"carries:{field.name}"]).select("slot", "t", "event_id", "properties")
     place = ibis.rank().over(group_by="slot", order_by=[ibis.desc("t"), ibis.desc("event_id")])
     return said.mutate(place=place).filter(lambda t: t.place == 0).order_by("slot", "properties").to_pyarrow()
 
