@@ -48,7 +48,7 @@ SLATE: Final = {
         "name": "engagement",
         "phase": None,
         "at_risk": False,
-        "definition_version": "2026.1",
+        "definition_version": "2026.2",
         "since": "2025-08-11T09:12:44Z",
         "moves": [
             {
@@ -124,7 +124,7 @@ CHANGES: Final = {
             "since": "2025-08-11T09:12:44Z",
             "at": "2025-08-11T09:12:45Z",
             "cause": "clock",
-            "definition_version": "2026.1",
+            "definition_version": "2026.2",
             "consent": {"personalisation": True, "email": True, "sms": True, "push": True},
         }
     ],
