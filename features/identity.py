@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from features.events import Line
 
+LINKING: Final = frozenset({EventType.LINK, EventType.UNLINK})
+"""Types that are about two identities."""
 MAX_GROUP: Final = 8
 MAX_REACH: Final = 64
 MAX_EDGES: Final = MAX_REACH + 1
@@ -50,7 +52,7 @@ Edges = dict[str, Edge]
 
 def edge_of(line: Line) -> tuple[str, Edge] | None:
     """The other identity that a line names and what it says of it; None for any other line, and a late one."""
-    if line.type not in {EventType.LINK, EventType.UNLINK} or line.late or line.line_no:
+    if line.type not in LINKING or line.late or line.line_no:
         return None
     other = msgspec.json.decode(line.properties).get("from")
     if not isinstance(other, str) or other == line.customer_id:

@@ -23,6 +23,7 @@ from features.events import (
     type_of,
 )
 from features.fields import Fields
+from features.identity import LINKING
 from features.ids import check_id, key64
 from features.money import minor_units
 
@@ -57,9 +58,6 @@ EVENT_FIELDS: Final = frozenset(
     }
 )
 LINE_FIELDS: Final = frozenset({"item_id", "quantity", "price", "amount", "category"})
-
-LINKING: Final = frozenset({EventType.LINK, EventType.UNLINK})
-"""Types that are about two identities."""
 
 _PURPOSES = frozenset(PURPOSES)
 _CHANNELS = frozenset(channel.value for channel in Channel)

@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import numpy as np
 
 from features.consent import PURPOSES, Consents
 from features.identity import Edge, Edges
@@ -22,14 +21,11 @@ from service.metrics import UNREADABLE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from features.state import Schema
 
 _HEAD: Final = struct.Struct(">8sI")
 _ONE_SEEN: Final = struct.Struct(">QII")
-_SEEN: Final = np.dtype([("event", ">u8"), ("body", ">u4"), ("at", ">u4")])
-_NONE_SEEN: Final = np.empty(0, _SEEN)
+_EVENT_BYTES: Final = 8
 SEEN_S: Final = 86_400
 MAX_SEEN: Final = 4_096
 MICROS: Final = 1_000_000
@@ -94,24 +90,30 @@ class StateCodec:
 class SeenEvents:
     """Ids of the events that counted in the last 24 hours, with a digest of each body.
 
-    16 bytes an event: id digest (8), body digest (4), seconds (4). Those that were read stay as they are.
+    16 bytes an event: id digest (8), body digest (4), seconds (4). Those that were read stay as they are, less those at
+    the front that are too old; one that is too old behind a later one is not known either, and goes when it is first.
     """
 
     def __init__(self, raw: bytes, now: int) -> None:
-        self._known = _recent(raw, now // MICROS - SEEN_S) if raw else _NONE_SEEN
+        self._since = now // MICROS - SEEN_S
+        self._known = _recent(raw, self._since)
         self._added: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
-        return len(self._known) + len(self._added)
+        return len(self._known) // _ONE_SEEN.size + len(self._added)
 
     def body_of(self, event: int) -> int | None:
         """Body digest under which an event counted; None for a new one."""
         if event in self._added:
             return self._added[event][0]
-        if not len(self._known):
+        digest = event.to_bytes(_EVENT_BYTES)
+        place = self._known.rfind(digest)
+        while place >= 0 and place % _ONE_SEEN.size:  # bytes of a record and of the next one look like it
+            place = self._known.rfind(digest, 0, place + _EVENT_BYTES - 1)
+        if place < 0:
             return None
-        found = self._known["body"][self._known["event"] == event]
-        return int(found[-1]) if len(found) else None
+        _, body, at = _ONE_SEEN.unpack_from(self._known, place)
+        return body if at > self._since else None
 
     def add(self, event: int, body: int, now: int) -> None:
         """Remember an event that is new, from ``now`` (microseconds) on."""
@@ -120,14 +122,16 @@ class SeenEvents:
     def pack(self) -> bytes:
         """As it is stored."""
         added = (_ONE_SEEN.pack(event, body, at) for event, (body, at) in self._added.items())
-        return b"".join([self._known.tobytes(), *added])
+        return b"".join([self._known, *added])
 
 
-def _recent(raw: bytes, since: int) -> NDArray[np.void]:
-    """Those after a second, without a copy where that is all of them."""
-    known = np.frombuffer(raw, _SEEN, len(raw) // _SEEN.itemsize)
-    is_recent = known["at"] > since
-    return known if is_recent.all() else known[is_recent]
+def _recent(raw: bytes, since: int) -> bytes:
+    """Whole records from the first on that is after a second."""
+    size = _ONE_SEEN.size
+    start, end = 0, len(raw) - len(raw) % size
+    while start < end and _ONE_SEEN.unpack_from(raw, start)[2] <= since:
+        start += size
+    return raw[start:end]
 
 
 def event_digest(event_id: str) -> int:

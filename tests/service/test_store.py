@@ -103,6 +103,32 @@ def test_seen_events_are_those_of_the_last_day(events):
         assert read.body_of(event_digest(str(n))) == (body if ago_s < 86_400 else None)
 
 
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 2, 1 << 32, 1 << 63]), st.integers(0, 3)), max_size=8))
+def test_ids_are_not_found_across_the_edges_of_records(known):
+    seen = SeenEvents(b"", NOW)
+    for event, body in known:
+        seen.add(event, body, 0)  # seconds of 0, which look like the beginning of an id
+    assert all(SeenEvents(seen.pack(), 0).body_of(event) is None for event in (3, 1 << 31, (1 << 64) - 1))
+    latest = dict(known)
+    seen = SeenEvents(b"", NOW)
+    for event, body in latest.items():
+        seen.add(event, body, NOW)
+    again = SeenEvents(seen.pack(), NOW)
+    assert {event: again.body_of(event) for event in (0, 1, 2, 1 << 32, 1 << 63)} == {
+        event: latest.get(event) for event in (0, 1, 2, 1 << 32, 1 << 63)
+    }
+    assert len(again) == len(latest)
+
+
+def test_what_is_too_old_behind_something_later_is_not_known():
+    seen = SeenEvents(b"", NOW)
+    seen.add(1, 7, NOW)
+    seen.add(2, 7, NOW - 86_400 * SECOND)
+    again = SeenEvents(seen.pack(), NOW)
+    assert (again.body_of(1), again.body_of(2)) == (7, None)
+    assert len(SeenEvents(again.pack(), NOW + 86_400 * SECOND)) == 0
+
+
 @given(st.binary(max_size=60), st.integers(0, 59), st.integers(1, 255))
 def test_no_damage_is_read_as_a_state(noise, place, flip):
     codec = StateCodec(Journey.load(None).schema)
