@@ -31,38 +31,67 @@ if TYPE_CHECKING:
     FloatMatrix = NDArray[np.float32]
 
 REALS, REALS_2D = read_only(types.float64), read_only(types.float64, 2)
+OUT_BOOLS: Final[Any] = types.boolean[::1]
+N_KINDS: Final = 3
+"""As many as ``items.KINDS``."""
 SAID: Final[Any] = tuple_of((types.int32[:, ::1], types.float64[:, ::1]))
 ON_SCALE: Final[Any] = tuple_of((types.float64[::1], OUT_FLOATS, OUT_FLOATS))
 
 
-@compiled(OUT_INTS(FLOATS, COUNT))
-def best_rows(score: FloatVector, n: int) -> IntVector:
-    """Rows with the ``n`` > 0 greatest positive scores, ascending; at the cut the first of equals.
+@compiled(types.void(OUT_BOOLS, OUT_INTS, COUNT))
+def _mark_best(is_kept: BoolVector, key: IntVector, n: int) -> None:
+    """Mark the ``n`` > 0 greatest keys of at least 0; at the cut the first of equals. Those below 0 are passed over."""
+    m = 0
+    for i in range(len(key)):
+        m += key[i] >= 0
+    bound, room = np.int32(0), m
+    if m > n:
+        bound = np.partition(key, len(key) - n)[len(key) - n]
+        room = n - (key > bound).sum()
+    for i in range(len(key)):
+        if key[i] > bound or (key[i] == bound and room > 0):
+            room -= key[i] == bound
+            is_kept[i] = True
 
-    A score that is no number is kept, last of all: the engine holds its item back by name.
+
+@compiled(OUT_INTS(FLOATS, INTS, BYTES, COUNT, COUNT))
+def best_rows(score: FloatVector, item_idx: IntVector, kind: NDArray[np.uint8], n: int, n_each: int) -> IntVector:
+    """Rows with the ``n`` greatest positive scores, and with the ``n_each`` greatest of each kind of item, ascending.
+
+    At a cut the first of equals are kept. A score that is no number comes last: the engine holds its item back by name.
+
+    Parameters
+    ----------
+    score : float32, shape (m,)
+    item_idx : int32, shape (m,)
+    kind : uint8, shape (n_items,)
+    n, n_each : int
+        > 0.
 
     Notes
     -----
     The bits of positive floats, read as whole numbers, are in the order of the floats.
     """
-    bits = score.view(np.int32)
-    rows, key, m = np.empty(len(score), np.int32), np.empty(len(score), np.int32), 0
-    for i in range(len(score)):
-        if not score[i] <= 0:
-            rows[m], key[m] = i, bits[i] if score[i] > 0 else 0
-            m += 1
-    if m <= n:
-        return rows[:m]
-    key = key[:m]
-    bound = np.partition(key, m - n)[m - n]
-    room = n - (key > bound).sum()
-    kept = 0
+    bits, m = score.view(np.int32), len(score)
+    rows, key, is_kept, k = np.empty(m, np.int32), np.empty(m, np.int32), np.zeros(m, np.bool_), 0
     for i in range(m):
-        if key[i] > bound or (key[i] == bound and room > 0):
-            room -= key[i] == bound
-            rows[kept] = rows[i]
-            kept += 1
-    return rows[:kept]
+        key[i] = bits[i] if score[i] > 0 else (-1 if score[i] <= 0 else 0)
+        k += key[i] >= 0
+    if k <= n:
+        is_kept[:] = key >= 0
+    else:
+        _mark_best(is_kept, key, n)
+        of_kind = np.empty(m, np.int32)
+        for one in range(N_KINDS):
+            for i in range(m):
+                of_kind[i] = key[i] if kind[item_idx[i]] == one else -1
+            _mark_best(is_kept, of_kind, n_each)
+    k = 0
+    for i in range(m):
+        if is_kept[i]:
+            rows[k] = i
+            k += 1
+    return rows[:k]
 
 
 @compiled(ON_SCALE(FLOATS, INTS, BYTES, FLOATS_2D))

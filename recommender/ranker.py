@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 N_RANKED: Final = 200
 """How many of a pool's candidates, by the blend, are ranked."""
+N_OF_KIND: Final = 20
+"""How many of each kind are ranked in any case: a slate is to hold some, however little they are touched."""
 
 
 class Ranker:

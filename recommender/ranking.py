@@ -10,7 +10,7 @@ import numpy as np
 
 from recommender.blend import Pool, context_for
 from recommender.kernels_rank import best_rows, on_common_scale, on_scale
-from recommender.ranker import N_RANKED
+from recommender.ranker import N_OF_KIND, N_RANKED
 from recommender.reasons import Parts
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Ranks:
         weights = self.blend.of(task, context_for(query, standing.stage, live=live))
         ranker = self.ranker if (query.has_past or query.has_page) and self._is_ranked(task, live=live) else None
         score: FloatVector = pool.parts @ weights
-        kept = best_rows(score, N_RANKED if ranker else len(score))
+        kept = best_rows(score, pool.item_idx, self.items.kind, N_RANKED if ranker else len(score), N_OF_KIND)
         if len(kept) < len(score):
             pool, score = Pool(pool.item_idx[kept], pool.parts.take(kept, axis=0), pool.best), score[kept]
         columns = ranker.columns(pool, score, query, standing) if ranker else None

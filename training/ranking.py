@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from recommender.blend import Pool
 from recommender.candidates import STAGE_FEATURES, Facts, blend_column, columns_of, feature_names, telling
 from recommender.kernels_rank import best_rows
-from recommender.ranker import N_RANKED
+from recommender.ranker import N_OF_KIND, N_RANKED
 from training.split import GAINS
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def rows_for(pools: Pools, blends: FloatMatrix, items: Items, facts: Facts, *, n
     levels: list[NDArray[np.uint8]] = []
     total = 0
     for case in rng.permutation(len(pools)).tolist():
-        pool, rows, score = _ranked(pools, case, blends[pools.context[case]])
+        pool, rows, score = _ranked(pools, case, blends[pools.context[case]], items)
         level = pools.level[pools.bounds[case] + rows]
         if not level.any():
             continue
@@ -148,16 +148,16 @@ def ranked_columns(
     pools: Pools, case: int, weights: FloatVector, items: Items, facts: Facts
 ) -> tuple[IntVector, FloatMatrix]:
     """Which of a case's candidates would be ranked, and their features, a row of ``columns`` each."""
-    pool, kept, score = _ranked(pools, case, weights)
+    pool, kept, score = _ranked(pools, case, weights, items)
     told, query, standing = telling(pools.sources), pools.queries[case], pools.standings[case]
     return kept, columns_of(pool, told, score, query, standing, items, facts)
 
 
-def _ranked(pools: Pools, case: int, weights: FloatVector) -> tuple[Pool, IntVector, FloatVector]:
+def _ranked(pools: Pools, case: int, weights: FloatVector, items: Items) -> tuple[Pool, IntVector, FloatVector]:
     """The candidates of a case that would be ranked, ascending by item; their rows in the case; the blend's score."""
     pool = pools.pool(case)
     score: FloatVector = pool.parts @ weights
-    kept = best_rows(score, N_RANKED)
+    kept = best_rows(score, pool.item_idx, items.kind, N_RANKED, N_OF_KIND)
     return Pool(pool.item_idx[kept], pool.parts[kept], pool.best), kept, score[kept]
 
 

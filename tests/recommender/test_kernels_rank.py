@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommender.items import KINDS
 from recommender.kernels_rank import (
+    N_KINDS,
     best_rows,
     divided,
     few_of,
@@ -20,12 +22,22 @@ from recommender.kernels_rank import (
 numbers = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 0.5, 2.0, np.inf, np.nan])
 
 
-@given(st.lists(numbers, max_size=30), st.integers(1, 12))
-def test_the_best_rows_are_those_of_a_stable_sort_with_what_is_no_number_last(values, n) -> None:
-    score = np.array(values, np.float32)
+@given(st.lists(st.tuples(numbers, st.integers(0, N_KINDS - 1)), max_size=30), st.integers(1, 12), st.integers(1, 4))
+def test_the_best_rows_of_all_and_of_each_kind_are_those_of_a_stable_sort(candidates, n, n_each) -> None:
+    score, kind = np.array([one for one, _ in candidates], np.float32), np.array([of for _, of in candidates], np.uint8)
+    item_idx = np.arange(len(score), dtype=np.int32)[::-1]
     kept = np.flatnonzero(~(score <= 0))
-    wanted = np.sort(kept[np.argsort(-score[kept], kind="stable")[:n]]) if len(kept) > n else kept
-    assert best_rows(score, n).tolist() == wanted.tolist()
+
+    def best(rows, most) -> set[int]:
+        return {*rows[np.argsort(-score[rows], kind="stable")[:most]].tolist()}  # what is no number comes last
+
+    wanted = best(kept, n).union(*(best(kept[kind[kept] == one], n_each) for one in range(N_KINDS)))
+    found = best_rows(score, np.ascontiguousarray(item_idx), np.ascontiguousarray(kind[::-1]), n, n_each)
+    assert found.tolist() == (sorted(wanted) if len(kept) > n else kept.tolist())
+
+
+def test_there_are_as_many_kinds_as_the_catalogue_has() -> None:
+    assert len(KINDS) == N_KINDS
 
 
 def test_scores_lie_on_the_line_of_their_kind_in_double_precision() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import lightgbm
 import numpy as np
 import pytest
 
 from benchmarks.trees import N_FEATURES, by_numpy, made
 from features.errors import BundleCorrupt
+from recommender import ranking
 from recommender.blend import N_CANDIDATES, pool_of
 from recommender.candidates import (
     COUNTING,
@@ -20,6 +23,7 @@ from recommender.candidates import (
     telling,
 )
 from recommender.engine import sources_of
+from recommender.items import KINDS
 from recommender.query import query_of
 from recommender.slate import SlateRequest
 from recommender.soundness import check_shapes, check_trees
@@ -120,6 +124,17 @@ def test_a_ranked_slate_tells_reasons_that_sum_to_each_score():
             assert sum(reason.weight for reason in reasons) == pytest.approx(item.score, abs=1e-5)
             assert all(reason.text for reason in reasons)
         assert {reason.code for reason in item.reasons} <= {*reason_codes(sources), "base"} - {"blend"}
+
+
+def test_a_slate_holds_every_kind_however_few_candidates_are_ranked(monkeypatch):
+    arrays = small_arrays()
+    engine = engine_of(arrays | taught(sources_of(arrays), n_trees=1))
+    state, request = after(("item_view", "cup"), ("item_view", "kettle")), SlateRequest(limit=6)
+    whole = Counter(item.kind for item in engine.decide(state, request, NOW).items)
+    monkeypatch.setattr(ranking, "N_RANKED", 1)
+    monkeypatch.setattr(ranking, "N_OF_KIND", max(whole.values()))
+    assert Counter(item.kind for item in engine.decide(state, request, NOW).items) == whole
+    assert set(whole) == set(KINDS)
 
 
 def test_without_a_tree_a_ranker_ranks_as_the_blend_does_and_says_so():
