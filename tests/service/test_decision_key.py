@@ -10,7 +10,7 @@ import pytest
 from service.decisions import decode_decision
 from tests.service.conftest import calling
 from tests.service.moving import HOUR_S, MovingClock, ids, memory_of
-from tests.service.shop import OwnStore, event, publish, until
+from tests.service.shop import ITEM_IDS, OwnStore, event, publish, until
 
 MAIL = {"placement": "email", "channel": "email", "limit": 3, "decision_key": "spring.2025-04-01"}
 SAME = ("slate_id", "generated_at", "expires_at")
@@ -171,7 +171,7 @@ def test_what_is_sold_out_or_gone_is_left_out_and_told(with_service, home):
         first = await caller.slate(**MAIL)
         sold_out, gone, _ = ids(first)
         await caller.http.put("/v1/items", json={"item_id": sold_out, "available": False})
-        left = tuple(item for item in ("sku-1", "sku-2", "sku-3", "post-1", "post-2", "çay/🫖") if item != gone)
+        left = tuple(item for item in ITEM_IDS if item != gone)
         publish(home, version="2", item_ids=left)
         await asyncio.to_thread(until, lambda: _is_version(caller, "2"))
         again = await caller.slate(**MAIL)
