@@ -83,9 +83,13 @@ def best_rows(score: FloatVector, item_idx: IntVector, kind: NDArray[np.uint8], 
         _mark_best(is_kept, key, n)
         of_kind = np.empty(m, np.int32)
         for one in range(N_KINDS):
+            n_kept = 0
             for i in range(m):
-                of_kind[i] = key[i] if kind[item_idx[i]] == one else -1
-            _mark_best(is_kept, of_kind, n_each)
+                is_one = kind[item_idx[i]] == one
+                of_kind[i] = key[i] if is_one else -1
+                n_kept += is_one and is_kept[i]
+            if n_kept < n_each:  # else its best are there: what is kept of a kind is the best of it
+                _mark_best(is_kept, of_kind, n_each)
     k = 0
     for i in range(m):
         if is_kept[i]:
