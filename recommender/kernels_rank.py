@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import types
 
+from recommender.items import KINDS
 from recommender.kernels import (
     BOOLS,
     BYTES,
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 
 REALS, REALS_2D = read_only(types.float64), read_only(types.float64, 2)
 OUT_BOOLS: Final[Any] = types.boolean[::1]
-N_KINDS: Final = 3
-"""As many as ``items.KINDS``."""
+N_KINDS: Final = len(KINDS)
 SAID: Final[Any] = tuple_of((types.int32[:, ::1], types.float64[:, ::1]))
 ON_SCALE: Final[Any] = tuple_of((types.float64[::1], OUT_FLOATS, OUT_FLOATS))
 

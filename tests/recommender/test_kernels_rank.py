@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.items import KINDS
 from recommender.kernels_rank import (
     N_KINDS,
     best_rows,
@@ -34,10 +33,6 @@ def test_the_best_rows_of_all_and_of_each_kind_are_those_of_a_stable_sort(candid
     wanted = best(kept, n).union(*(best(kept[kind[kept] == one], n_each) for one in range(N_KINDS)))
     found = best_rows(score, np.ascontiguousarray(item_idx), np.ascontiguousarray(kind[::-1]), n, n_each)
     assert found.tolist() == (sorted(wanted) if len(kept) > n else kept.tolist())
-
-
-def test_there_are_as_many_kinds_as_the_catalogue_has() -> None:
-    assert len(KINDS) == N_KINDS
 
 
 def test_scores_lie_on_the_line_of_their_kind_in_double_precision() -> None:
