@@ -6,18 +6,21 @@ so that a careless line loses a fact and gives nothing away.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
 from service.metrics import LOG_FIELDS_DROPPED
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from structlog.typing import EventDict, Processor
 
 FIELDS: Final = frozenset(
@@ -44,9 +47,19 @@ def configure_logs(level: str, process: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error as it is when a line is written: loggers are kept for good, the stream may be replaced."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _naming(process: str) -> Processor:

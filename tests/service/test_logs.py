@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 from pathlib import Path
@@ -28,6 +29,19 @@ def test_no_control_character_reaches_a_line(capsys):
         structlog.reset_defaults()
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["why"] == "a\\u000d\\u000ab\\u001b[31m\\u2028c\\u202ed\\u0085"
+
+
+def test_a_logger_that_was_used_before_follows_standard_error(monkeypatch):
+    """Loggers are cached at their first line; what replaces the stream later gets the next one."""
+    configure_logs("info", "worker")
+    log = structlog.get_logger()
+    try:
+        for _ in range(2):
+            monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+            log.warning("refused")
+            assert json.loads(stream.getvalue())["event"] == "refused"
+    finally:
+        structlog.reset_defaults()
 
 
 def test_every_line_of_the_service_uses_listed_fields_and_a_constant_name():
