@@ -9,6 +9,7 @@ from redis.exceptions import ResponseError
 
 from service.checkup import Finding, Health
 from service.clock import wall_clock
+from service.embedded import EmbeddedStore
 from service.epoch import Epoch
 from service.store import keys
 from service.store.clients import translated
@@ -24,6 +25,10 @@ OLDEST_VERSION: Final = (7, 2)
 MAX_SKEW_S: Final = 1.0
 MANY_ENTRIES: Final = 100_000
 LONG_PENDING_US: Final = 86_400_000_000
+_TO_SYNC: Final = (
+    "set appendfsync always where a 202 may never be lost: with everysec, a server that is killed while its disk is "
+    "slow loses up to two seconds"
+)
 
 
 async def check_store(client: Redis, settings: Settings) -> list[Finding]:
@@ -38,6 +43,7 @@ async def check_store(client: Redis, settings: Settings) -> list[Finding]:
     return [
         _version(info),
         _persistence(info),
+        await _syncing(client, settings),
         await _eviction(client),
         await _functions(client),
         await _skew(client),
@@ -62,6 +68,17 @@ def _persistence(info: dict[str, Any]) -> Finding:
     if info["aof_last_write_status"] != "ok":
         return Finding("persistence", Health.BROKEN, "the append-only file cannot be written", "look at its disk")
     return Finding("persistence", Health.GOOD, "append-only file")
+
+
+async def _syncing(client: Redis, settings: Settings) -> Finding:
+    """How soon what is acknowledged is on the disk; the embedded store's supervisor sees to that itself."""
+    policy = await _setting(client, "appendfsync")
+    if settings.redis_url == EmbeddedStore(settings.home).url:
+        return Finding("syncing", Health.GOOD, "once a second, by rihla serve")
+    if policy == "always":
+        return Finding("syncing", Health.GOOD, "before every answer")
+    seen = "may not be looked at" if policy is None else f"appendfsync {policy}"
+    return Finding("syncing", Health.ODD, seen, _TO_SYNC)
 
 
 async def _eviction(client: Redis) -> Finding:

@@ -53,7 +53,7 @@ class EmbeddedStore:
             "daemonize": "no",
             "save": '""',
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "no",  # the supervisor does, without the server's waiting for it (service/to_disk.py)
             "maxmemory-policy": "noeviction",
         }
         return "".join(f"{name} {value}\n" for name, value in lines.items())

@@ -26,6 +26,8 @@ from service.embedded import EmbeddedStore
 from service.forked import Nursery, can_fork
 from service.logs import configure_logs
 from service.metrics import DIRECTORY, forget_process
+from service.tasks import end
+from service.to_disk import keep_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,6 +98,7 @@ async def _supervise(settings: Settings) -> int:
         loop.add_signal_handler(name, stop.set)
     store = EmbeddedStore(settings.home) if settings.redis_url is None else None
     children = _children(settings, store)
+    syncing = asyncio.create_task(keep_on_disk(store.directory)) if store else None
     begun: list[Child] = []
     try:
         for child, is_up, patience_s in _stages(children, settings, store):
@@ -110,6 +113,7 @@ async def _supervise(settings: Settings) -> int:
         return 0
     finally:
         await _end(begun)
+        await end(*filter(None, [syncing]))
         log.info("ended")
 
 

@@ -143,6 +143,11 @@ class OwnStore:
         self._process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
         until(self.embedded.answers)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill -9; what was acknowledged is in the append-only file."""
         self._send(signal.SIGKILL)

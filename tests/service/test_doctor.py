@@ -42,6 +42,16 @@ def test_a_store_that_would_forget_is_broken_and_it_says_what_to_set(settings, r
     assert name in finding.todo or "appendonly" in finding.todo
 
 
+def test_how_soon_a_server_of_ones_own_syncs_is_told(settings, redis_client):
+    assert found(settings)["syncing"].seen == "once a second, by rihla serve"
+    elsewhere = settings.model_copy(update={"redis_url": f"{settings.redis_url}?db=0"})
+    for policy, health in (("always", Health.GOOD), ("everysec", Health.ODD), ("no", Health.ODD)):
+        redis_client.config_set("appendfsync", policy)
+        finding = found(elsewhere)["syncing"]
+        assert finding.health is health
+        assert health is Health.GOOD or "appendfsync always" in finding.todo
+
+
 def test_a_store_that_is_away_is_one_finding_and_the_others_are_made(settings, tmp_path):
     findings = found(settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nobody.sock"}))
     assert findings["store"].health is Health.BROKEN
