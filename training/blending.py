@@ -17,6 +17,7 @@ from numba import types
 from recommender.blend import CONTEXTS, STRANGER, Blend
 from recommender.kernels import FLOATS, LONGS, compiled, read_only
 from training.pools import CUT, DISCOUNT
+from training.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ FACTORS: Final = (0.0, 0.4, 0.7, 1.4, 2.5)
 NEW_WEIGHTS: Final = (0.02, 0.1)
 """What the weight of a source that has none is tried at, of all."""
 MAX_START_CASES: Final = 1_000
+MIN_SPREAD: Final = 300
+"""Cases from which on climbs are made by several processes."""
 STILL: Final = np.zeros(1, np.float32)
 WORTH: Final = 2e-4
 """Relative gain that a step must bring: less is noise."""
@@ -236,17 +239,32 @@ def _mean_of_climbs(pools: Pools, prior: FloatVector, rng: np.random.Generator) 
     for start in best:
         if len(apart) < N_CLIMBS and all(np.abs(start - other).sum() > APART for other in apart):
             apart.append(start)
-    found = [_climbed(_some(pools, rng), start, N_ROUNDS) for start in apart]
+    found = _climbed_apart(pools, apart, rng)
     reached = [mean_ndcg(pools, weights) for weights in found]
     good = [weights for weights, value in zip(found, reached, strict=True) if value >= max(reached) * (1 - NEAR)]
     mean: FloatVector = np.mean(good, axis=0, dtype=np.float32)
     return mean
 
 
+def _climbed_apart(pools: Pools, starts: Sequence[FloatVector], rng: np.random.Generator) -> list[FloatVector]:
+    """Where climbs from some starts end, each on cases of its own."""
+    drawn = [_drawn(len(pools), rng) for _ in starts]
+
+    def climbed(part: range) -> list[FloatVector]:
+        return [_climbed(pools if (rows := drawn[i]) is None else pools.take(rows), starts[i], N_ROUNDS) for i in part]
+
+    least = 1 if len(pools) >= MIN_SPREAD else len(starts)
+    return [weights for part in spread(climbed, len(starts), least=least) for weights in part]
+
+
 def _some(pools: Pools, rng: np.random.Generator) -> Pools:
-    if len(pools) <= MAX_CASES:
-        return pools
-    return pools.take(np.sort(rng.choice(len(pools), MAX_CASES, replace=False)))
+    drawn = _drawn(len(pools), rng)
+    return pools if drawn is None else pools.take(drawn)
+
+
+def _drawn(n: int, rng: np.random.Generator) -> LongVector | None:
+    """Cases to climb on, ascending; None for all."""
+    return np.sort(rng.choice(n, MAX_CASES, replace=False)) if n > MAX_CASES else None
 
 
 def _starts(prior: FloatVector, rng: np.random.Generator) -> list[FloatVector]:
