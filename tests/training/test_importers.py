@@ -16,6 +16,7 @@ from features.errors import InputError, InvalidData
 from features.events import COLUMNS
 from features.ids import key64
 from features.ingest import lines_of
+from features.moments import moment
 from training.importers import ImportOptions, import_data
 from training.importers.landing import is_cut_off
 from training.log import EventLog, items_of, read_catalog
@@ -224,6 +225,39 @@ NO_ZONE = "times without a zone were taken as UTC."
 def test_a_day_is_its_midnight(tmp_path):
     an_import(tmp_path, f"{HEADER}u,view,p,20260301,\nu,view,p,2026-03-01,\n")
     assert column(tmp_path / "out", "occurred_at") == [1_772_323_200_000_000] * 2
+
+
+@pytest.mark.parametrize(
+    ("written", "order", "expected"),
+    [
+        (("2/3/2026", "2/28/2026"), "month, day, year", ("2026-02-03T00:00:00", "2026-02-28T00:00:00")),
+        (("2/1/2026 8:26", "28/2/2026 23:59:59"), "day, month, year", ("2026-01-02T08:26:00", "2026-02-28T23:59:59")),
+        (("02.01.2026", "28.02.2026"), "day, month, year", ("2026-01-02T00:00:00", "2026-02-28T00:00:00")),
+        (
+            ("1/13/2026 12:05 AM", "2/3/2026, 1:05 p.m."),
+            "month, day, year",
+            ("2026-01-13T00:05:00", "2026-02-03T13:05:00"),
+        ),
+        (
+            ("2/3/2026", "2026-02-28", "1/31/2026"),
+            "month, day, year",
+            ("2026-02-03T00:00:00", "2026-02-28T00:00:00", "2026-01-31T00:00:00"),
+        ),
+    ],
+)
+def test_a_column_of_dates_says_whether_they_begin_with_the_day(tmp_path, written, order, expected):
+    rows = "".join(f'u,view,p,"{date}",\n' for date in written)
+    summary = an_import(tmp_path, HEADER + rows)
+    assert sorted(column(tmp_path / "out", "occurred_at")) == sorted(moment(f"{at}Z") for at in expected)
+    assert summary.notes == [f"events.csv: dates such as {written[0]} were read as {order}.", f"events.csv: {NO_ZONE}"]
+
+
+def test_dates_that_may_be_either_are_refused_as_they_were_written(tmp_path):
+    for dates in (("2/3/2026", "4/5/2026"), ("2/28/2026", "28/2/2026")):
+        with pytest.raises(InvalidData, match="occurred_at: expected a time"):
+            an_import(tmp_path, HEADER + "".join(f"u,view,p,{date},\n" for date in dates))
+    an_import(tmp_path, f"{HEADER}u,view,p,1/31/2026,\nu,view,p,2/30/2026,\n")
+    assert [reject["value"] for reject in rejects(tmp_path / "out")] == ["2/30/2026"]
 
 
 def test_parquet_types_are_read_for_what_they_mean(tmp_path):

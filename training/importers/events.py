@@ -12,6 +12,7 @@ from features.events import type_of
 from training.importers import loose
 from training.importers.batch import Batch
 from training.importers.columns import NAMES, NOTHING, TYPE_WORD, columns_of, pick
+from training.importers.dates import read_dates
 from training.importers.items import read_items
 from training.importers.sheet import Sheet, format_of, read_sheet
 
@@ -36,7 +37,11 @@ def read(path: Path, rejects: Rejects, mapping: Mapping[str, str], catalog: Path
         raw = read_sheet(file, rejects)
         sheet, unused = pick(raw, mapping)
         _require(raw, sheet, mapping)
+        times = read_dates(sheet.column("occurred_at"))
+        sheet = sheet.having({**sheet.columns, "occurred_at": times.cells})
         batch.sheets.append(sheet)
+        if times.note:
+            batch.notes.append(f"{file.name}: {times.note}.")
         if unused:
             batch.notes.append(f"{file.name}: columns that were not used: {', '.join(unused)}.")
         if not _all_zoned(sheet):

@@ -12,6 +12,7 @@ from features.errors import InputError, InvalidData
 from training.importers import loose
 from training.importers.cells import Cells, tuples
 from training.importers.columns import ITEM_NAMES, columns_of, recognised
+from training.importers.dates import read_dates
 from training.importers.sheet import read_sheet
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def read_items(path: Path, rejects: Rejects) -> list[Item]:
     for field in ITEM_NAMES:
         if name := recognised(left, field, ITEM_NAMES):
             columns[field] = left.pop(name)
+    if "published_at" in columns:
+        columns["published_at"] = read_dates(columns["published_at"]).cells
     if "item_id" not in columns:
         raise InvalidData(f"{path}: expected a column item_id; it has {columns_of(sheet)}")
     if left and "attributes" not in columns:
