@@ -58,6 +58,7 @@ $(LOCKED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Rihla needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Installing into .venv, from requirements/dev.txt (a minute or two, once)"
+	@if [ -L .venv ]; then rm .venv; fi # a link to another checkout's, which would be emptied
 	@ls .venv/.locked-$(HERE)-* >/dev/null 2>&1 && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@rm -f .venv/.locked-*
 	@$(PIP) install --require-hashes -r requirements/dev.txt

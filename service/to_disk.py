@@ -25,12 +25,12 @@ EVERY_S: Final = 1.0
 log = structlog.get_logger()
 
 
-async def keep_on_disk(directory: Path) -> None:
-    """Sync what the server of a directory appends, once a second until cancelled, and whatever is left then."""
+async def keep_on_disk(directory: Path, every_s: float = EVERY_S) -> None:
+    """Sync what the server of a directory appends, again and again until cancelled, and whatever is left then."""
     synced: Lengths = {}
     try:
         while True:
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(every_s)
             synced = await asyncio.to_thread(sync_appended, directory, synced)
     finally:
         sync_appended(directory, synced)

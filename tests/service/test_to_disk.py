@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from service import to_disk
 from service.embedded import EmbeddedStore
+from service.tasks import end
 from service.to_disk import keep_on_disk, sync_appended
 
 
@@ -51,21 +51,29 @@ def test_what_cannot_be_synced_is_tried_again(directory, synced, monkeypatch):
     assert list(sync_appended(directory, lengths).values()) == synced == [3]
 
 
-def test_it_goes_on_until_the_end_and_leaves_nothing(directory, synced, monkeypatch):
-    monkeypatch.setattr(to_disk, "EVERY_S", 0.01)
-
+def test_it_goes_on_while_the_service_runs(directory, monkeypatch):
     async def body():
-        keeping = asyncio.create_task(keep_on_disk(directory))
-        append(directory, "a.1.incr.aof", b"1")
-        await asyncio.sleep(0.1)
-        monkeypatch.setattr(to_disk, "EVERY_S", 60)
-        await asyncio.sleep(0.05)
-        append(directory, "a.1.incr.aof", b"2")
-        keeping.cancel()
-        await asyncio.wait([keeping])
+        loop, was_synced = asyncio.get_running_loop(), asyncio.Event()
+        monkeypatch.setattr(os, "fsync", lambda _file: loop.call_soon_threadsafe(was_synced.set))
+        keeping = asyncio.create_task(keep_on_disk(directory, every_s=0.01))
+        for content in (b"1", b"2"):
+            append(directory, "a.1.incr.aof", content)
+            await asyncio.wait_for(was_synced.wait(), 10)
+            was_synced.clear()
+        await end(keeping)
 
     asyncio.run(body())
-    assert synced == [1, 2]
+
+
+def test_it_leaves_nothing_at_its_end(directory, synced):
+    async def body():
+        keeping = asyncio.create_task(keep_on_disk(directory, every_s=3600))
+        await asyncio.sleep(0)  # it has begun
+        append(directory, "a.1.incr.aof", b"1")
+        await end(keeping)
+
+    asyncio.run(body())
+    assert synced == [1]
 
 
 def test_the_server_itself_waits_for_no_disk(tmp_path):
