@@ -19,6 +19,7 @@ from features.ingest import consent_bits
 from features.moments import bounded, moment, of_datetime
 from features.money import check_currency, decimal
 from features.values import INT32_MAX, Unreadable, category, text, whole
+from training.importers.dates import WRITTEN
 
 _EPOCH = re.compile(r"\d{1,20}(\.\d{1,9})?", re.ASCII)
 _ZONE = re.compile(r"(Z|UTC|[+-]\d\d:?\d\d)$", re.IGNORECASE)
@@ -155,7 +156,10 @@ def _moment_of_text(written: str) -> int:
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
-        raise Unreadable("expected a time such as 2026-03-01T12:00:00Z or a Unix epoch number") from None
+        expected = "expected a time such as 2026-03-01T12:00:00Z or a Unix epoch number"
+        if WRITTEN.fullmatch(written):
+            expected += ", or a column of dates that says whether they begin with the day or with the month"
+        raise Unreadable(expected) from None
     return a_moment(at)
 
 
