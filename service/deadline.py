@@ -23,6 +23,8 @@ _NAME: Final = HEADER.encode()
 LEAST_MS: Final = 10
 MOST_MS: Final = 1_000
 DEFAULT_MS: Final = 150
+SENDING_MS: Final = 2
+"""What of a caller's time is kept for making the answer and sending it, after the last step that may be waited for."""
 ARRIVED: Final = "rihla.arrived"
 
 
@@ -42,9 +44,9 @@ class Deadline:
 
     @classmethod
     def after_ms(cls, ms: float, *, since: float | None = None) -> Deadline:
-        """So many milliseconds from now, or from ``since``; clamped to 10…1000."""
+        """For a caller who waits so many milliseconds from now, or from ``since``; clamped to 10…1000."""
         start = time.monotonic() if since is None else since
-        return cls(start + min(max(ms, LEAST_MS), MOST_MS) / 1000)
+        return cls(start + (min(max(ms, LEAST_MS), MOST_MS) - SENDING_MS) / 1000)
 
     @property
     def remaining_s(self) -> float:
