@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmarks.quality.cases import outer_split
+from benchmarks.quality.datasets import DATASETS
 from benchmarks.quality.lists import Stored
 from benchmarks.quality.peers import PEERS
 from benchmarks.quality.report import compare, summary_of, table_of
 from benchmarks.quality.runs import SYSTEM, alone, list_path, run_peer, run_system
-from benchmarks.quality.sources import DATASETS, Prepared, prepare
+from benchmarks.quality.sources import Prepared, prepare
 from benchmarks.quality.tasks import TASKS
 from features.errors import InvalidData
 

@@ -121,7 +121,8 @@ def _import_frames(frames: Frames, source: Path, draft: Path) -> None:
         np.savez(draft / "held.npz", customer_ids=frames.held["customer_id"].to_numpy(np.str_), item_keys=keys)
 
 
-def _named(frame: pd.DataFrame, customer: str, item: str, kind: str, at: object) -> pd.DataFrame:
+def named(frame: pd.DataFrame, customer: str, item: str, kind: str, at: object) -> pd.DataFrame:
+    """Events of one type from the columns that hold customers and items, with ids that are no numbers."""
     return pd.DataFrame(
         {
             "customer_id": "c" + frame[customer].astype(str),
@@ -136,7 +137,7 @@ def amazon_sequences(path: Path) -> Frames:
     """Positions as days; the last of each customer is held out."""
     rows = pd.read_parquet(path / "sequences.parquet").sort_values(["user_id", "position"])
     at = BASE + pd.to_timedelta(rows["position"], unit="D")
-    events = _named(rows, "user_id", "item_id", "purchase", at)
+    events = named(rows, "user_id", "item_id", "purchase", at)
     is_last = ~rows["user_id"].duplicated(keep="last")
     return Frames(events[~is_last], held=events[is_last])
 
@@ -153,7 +154,7 @@ def split_views(path: Path) -> Frames:
 
 def _of_split(path: Path, kind: str) -> Frames:
     rows = pd.read_parquet(path / "interactions.parquet")
-    events = _named(rows, "user_id", "item_id", kind, BASE)
+    events = named(rows, "user_id", "item_id", kind, BASE)
     is_test = rows["split"] == "test"
     return Frames(events[~is_test], held=events[is_test])
 
@@ -165,7 +166,7 @@ def tagged_articles(path: Path) -> Frames:
     place = draw.groupby(rows["user_id"]).rank(method="first")
     size = rows.groupby("user_id")["article_id"].transform("size")
     is_held = place <= (size * HELD_SHARE).round()
-    events = _named(rows, "user_id", "article_id", "bookmark", BASE)
+    events = named(rows, "user_id", "article_id", "bookmark", BASE)
     tags = pd.read_parquet(path / "article_tag.parquet").merge(pd.read_parquet(path / "tags.parquet"), on="tag_id")
     text = tags.groupby("article_id")["tag"].agg(" ".join).reset_index()
     items = pd.DataFrame({"item_id": "i" + text["article_id"].astype(str), "kind": "content", "text": text["tag"]})
@@ -181,7 +182,7 @@ def grocery_baskets(path: Path) -> Frames:
     chosen = np.random.default_rng(0).choice(households, min(N_HOUSEHOLDS, len(households)), replace=False)
     rows = rows[rows["household_id"].isin(chosen)]
     at = rows["transaction_timestamp"].dt.tz_localize("UTC")
-    events = _named(rows, "household_id", "product_id", "purchase", at)
+    events = named(rows, "household_id", "product_id", "purchase", at)
     events["order_id"] = rows["basket_id"].astype(str)
     products = pd.read_parquet(path / "products.parquet")
     products = products[products["product_id"].isin(rows["product_id"].unique())]
@@ -203,21 +204,18 @@ def rated_films(path: Path) -> Frames:
     genres = films.columns[5:]
     text = [" ".join(genres[row]) for row in films[genres].to_numpy(bool)]
     items = pd.DataFrame({"item_id": "i" + films["movie_id"].astype(str), "title": films["movie_title"], "text": text})
-    return Frames(_named(rows, "user_id", "movie_id", "item_view", at), items)
+    return Frames(named(rows, "user_id", "movie_id", "item_view", at), items)
 
 
-DATASETS: Final = {
-    dataset.name: dataset
-    for dataset in (
-        Dataset("retailrocket", "retailrocket_8days", "retailrocket"),
-        Dataset("online-retail", "uci_online_retail", "online-retail"),
-        Dataset("deskdrop", "cit_deskdrop", "deskdrop"),
-        Dataset("amazon-beauty", "amazon_beauty_5core", frames=amazon_sequences),
-        Dataset("amazon-toys", "amazon_toys_5core", frames=amazon_sequences),
-        Dataset("amazon-book", "amazon_book_kgat", frames=split_purchases),
-        Dataset("movielens-1m", "movielens_1m_implicit", frames=split_views),
-        Dataset("complete-journey", "complete_journey_8451", frames=grocery_baskets),
-        Dataset("citeulike", "citeulike_a", frames=tagged_articles),
-        Dataset("movielens-100k", "movielens_100k", frames=rated_films),
-    )
-}
+PUBLIC: Final = (
+    Dataset("retailrocket", "retailrocket_8days", "retailrocket"),
+    Dataset("online-retail", "uci_online_retail", "online-retail"),
+    Dataset("deskdrop", "cit_deskdrop", "deskdrop"),
+    Dataset("amazon-beauty", "amazon_beauty_5core", frames=amazon_sequences),
+    Dataset("amazon-toys", "amazon_toys_5core", frames=amazon_sequences),
+    Dataset("amazon-book", "amazon_book_kgat", frames=split_purchases),
+    Dataset("movielens-1m", "movielens_1m_implicit", frames=split_views),
+    Dataset("complete-journey", "complete_journey_8451", frames=grocery_baskets),
+    Dataset("citeulike", "citeulike_a", frames=tagged_articles),
+    Dataset("movielens-100k", "movielens_100k", frames=rated_films),
+)

@@ -121,4 +121,21 @@ TASKS: Final = (
         "movielens 100k: later films",
         *("movielens-100k", "later", _LATER, Cut(events=0.8), 400, True, UNSEEN),
     ),
+    Task(
+        "remade: next item of a nameless session",
+        *("nameless-sessions", "next", (("mrr", 20), ("hit_rate", 20)), Cut(at="2015-09-15T00:00:00Z")),
+    ),
+    replace(
+        _PURCHASES,
+        name="remade: groceries by day",
+        dataset="dated-baskets",
+        cut=Cut(at="2017-11-02T00:00:00Z"),
+        days=31,
+    ),
+    replace(_PURCHASES, name="remade: purchases by day", dataset="dated-purchases", cut=Cut(at="2011-10-10T00:00:00Z")),
+    replace(_SPLIT, name="remade: articles at no known time", dataset="timeless-articles"),
+    Task(
+        "remade: articles that age fast",
+        *("fast-articles", "later", _LATER, Cut(events=0.8), 400, True, UNSEEN),
+    ),
 )

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.cases import Cases, inner_split, outer_split
+from benchmarks.quality.datasets import DATASETS
 from benchmarks.quality.lists import NOTHING
-from benchmarks.quality.sources import DATASETS, Held, prepare
+from benchmarks.quality.sources import Held, prepare
 from benchmarks.quality.tasks import TASKS, Cut, Task
 from features.errors import InvalidData
 from tests.benchmarks.quality_case import HOUR_US, events_of
