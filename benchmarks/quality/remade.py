@@ -1,7 +1,8 @@
-"""Public datasets remade into shops of other kinds, such as nothing was chosen on.
+"""Public datasets remade into shops of other kinds.
 
 Customers without a name, days instead of times, no times at all, and content that ages twenty times as fast. All but
-the one without times hold only what came before the cut at which their dataset is judged itself.
+the one without times hold only what came before the cut at which their dataset is judged itself. No setting was chosen
+on them as they stand here; events before the cuts were looked at in their own form when settings were chosen.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_row_20_overload_is_refused_early_batch_first_and_leaves_no_mark(home, r
     with (
         worker(home, redis_server.url) as served,
         unharmed(served),
-        apart(served.process.pid, redis_server._process.pid),
+        apart(served.process.pid, redis_server.pid),
     ):
         with served.client() as http:
             know(http)
@@ -170,8 +170,7 @@ def test_row_24_a_store_that_cannot_write_its_file_refuses_and_comes_back(
         know(http)
         if is_rewritten:
             rewrite(redis_server)
-        assert redis_server._process
-        limited(redis_server._process.pid, written(redis_server).stat().st_size + 4_096)
+        limited(redis_server.pid, written(redis_server).stat().st_size + 4_096)
         statuses = []
 
         def is_refused():
@@ -181,7 +180,7 @@ def test_row_24_a_store_that_cannot_write_its_file_refuses_and_comes_back(
 
         until(is_refused, 20)
         levels = [level_of(http, f"c-{n}") for n in range(30)]
-        limited(redis_server._process.pid, resource.RLIM_INFINITY)
+        limited(redis_server.pid, resource.RLIM_INFINITY)
         freed = time.monotonic()
         until(lambda: http.post("/v1/events", json=event(f"free-{time.monotonic_ns()}")).status_code == 202, 15)
         resumed_s = time.monotonic() - freed

@@ -52,9 +52,16 @@ def test_what_cannot_be_synced_is_tried_again(directory, synced, monkeypatch):
 
 
 def test_it_goes_on_while_the_service_runs(directory, monkeypatch):
+    lengths = []
+
     async def body():
         loop, was_synced = asyncio.get_running_loop(), asyncio.Event()
-        monkeypatch.setattr(os, "fsync", lambda _file: loop.call_soon_threadsafe(was_synced.set))
+
+        def sync(file):
+            lengths.append(os.fstat(file).st_size)
+            loop.call_soon_threadsafe(was_synced.set)
+
+        monkeypatch.setattr(os, "fsync", sync)
         keeping = asyncio.create_task(keep_on_disk(directory, every_s=0.01))
         for content in (b"1", b"2"):
             append(directory, "a.1.incr.aof", content)
@@ -63,6 +70,7 @@ def test_it_goes_on_while_the_service_runs(directory, monkeypatch):
         await end(keeping)
 
     asyncio.run(body())
+    assert lengths == [1, 2]
 
 
 def test_it_leaves_nothing_at_its_end(directory, synced):
