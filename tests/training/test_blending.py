@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,20 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recommender.blend import CONTEXTS, STRANGER, TASKS, Blend
-from training.blending import BLOCK, KAPPA, MIN_CASES, discounted, learn_blend, mean_ndcg, stepped
+from training.blending import (
+    BLOCK,
+    KAPPA,
+    MAX_CASES,
+    MIN_CASES,
+    MIN_SPREAD,
+    discounted,
+    learn_blend,
+    mean_ndcg,
+    stepped,
+)
 from training.pools import DISCOUNT, Pools, ideal_of, joined, levels_of
 from training.split import GAINS
+from training.spread import n_cores
 
 SOURCES = ("popular", "als", "content")
 N_ITEMS = 30
@@ -167,6 +179,30 @@ def test_a_context_where_no_source_proposed_anything_serves_the_global_weights()
 def test_equal_seeds_learn_equal_weights():
     sample = sample_of(60, 2)
     assert np.array_equal(learn(sample, 5).weights["any"], learn(sample, 5).weights["any"])
+
+
+@pytest.fixture
+def one_core():
+    """This process and its children get no other."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("needs to choose its cores")
+    mine = os.sched_getaffinity(0)
+
+    def alone():
+        os.sched_setaffinity(0, {min(mine)})
+
+    yield alone
+    os.sched_setaffinity(0, mine)
+
+
+@pytest.mark.skipif(n_cores() < 2, reason="needs two cores")
+def test_climbs_end_where_they_do_on_one_core(one_core):
+    sample = and_(sample_of(MAX_CASES, 0), sample_of(MIN_SPREAD, 1, context=3))
+    by_many = learn(sample).weights
+    one_core()
+    assert n_cores() == 1
+    by_one = learn(sample).weights
+    assert all(np.array_equal(by_one[task], by_many[task]) for task in TASKS)
 
 
 @settings(max_examples=8)
