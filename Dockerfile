@@ -33,9 +33,13 @@ RUN python -m venv /opt/rihla \
 FROM ${BASE} AS base
 # PYTHONSAFEPATH: the working directory is a writable volume, and nothing in it may be imported.
 # HOME: only /tmp and the volume are writable. One BLAS thread: workers and ALS bring their own.
+# NUMBA_CACHE_DIR: Numba asks for a place it may write to, and what it reads from there is code. So what was compiled in the
+# build is copied to the container's own /tmp at each start, and no volume holds it. It is for processors like the
+# builder's; on another kind it is compiled again, for about a minute of each start.
 ENV PATH=/opt/rihla/bin:$PATH \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
+    NUMBA_CACHE_DIR=/tmp/kernels \
     OPENBLAS_NUM_THREADS=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONSAFEPATH=1 \
@@ -46,6 +50,7 @@ RUN groupadd --gid 65532 rihla \
  && install --directory --owner=65532 --group=65532 --mode=0750 /var/lib/rihla
 WORKDIR /var/lib/rihla
 VOLUME /var/lib/rihla
+ENTRYPOINT ["sh", "-c", "mkdir -p \"$NUMBA_CACHE_DIR\" && cp -R /opt/kernels/. \"$NUMBA_CACHE_DIR\"; exec \"$@\"", "sh"]
 
 FROM base AS training
 # lightgbm and implicit load the system's OpenMP; its version is the base image's.
@@ -54,12 +59,14 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends libgomp1 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build-training /opt/rihla /opt/rihla
+RUN NUMBA_CACHE_DIR=/opt/kernels python -c "import recommender.describe, training.job, training.blending"
 USER 65532:65532
 HEALTHCHECK NONE
 CMD ["rihla", "train", "/var/lib/rihla/data"]
 
 FROM base AS service
 COPY --from=build-service /opt/rihla /opt/rihla
+RUN NUMBA_CACHE_DIR=/opt/kernels python -c "import service.worker"
 ENV RIHLA_HOST=0.0.0.0 RIHLA_PORT=8080
 USER 65532:65532
 EXPOSE 8080

@@ -42,6 +42,7 @@ async def check_store(client: Redis, settings: Settings) -> list[Finding]:
         info: dict[str, Any] = await client.info()
     return [
         _version(info),
+        *_role(info),
         _persistence(info),
         await _syncing(client, settings),
         await _eviction(client),
@@ -59,6 +60,13 @@ def _version(info: dict[str, Any]) -> Finding:
     if tuple(int(part) for part in text.split(".")[:2]) < OLDEST_VERSION:
         return Finding("store", Health.BROKEN, f"{name} {text}", "upgrade it to 7.2 or newer")
     return Finding("store", Health.GOOD, f"{name} {text}, {info['used_memory_human']} in use")
+
+
+def _role(info: dict[str, Any]) -> list[Finding]:
+    if info["role"] == "master":
+        return []
+    todo = "name its primary in RIHLA_REDIS_URL, or promote it"
+    return [Finding("role", Health.BROKEN, "a replica, which takes no writes", todo)]
 
 
 def _persistence(info: dict[str, Any]) -> Finding:

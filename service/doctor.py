@@ -6,12 +6,13 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from features.errors import BundleError, InputError, RegistryUnavailable, StoreError
+from features.errors import BundleError, InputError, RegistryUnavailable, StoreError, StoreUnavailable
 from features.journey import Journey
 from features.settings import pepper_of
 from service.checkup import Finding, Health
 from service.checkup_files import check_bundle, check_disk, check_log
 from service.checkup_store import check_store
+from service.ladder import Reason
 from service.store.clients import BACKGROUND, redis_client
 
 if TYPE_CHECKING:
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 
 EARLIEST_S: Final = 1_767_225_600
 """2026: a clock before it was never set."""
+START: Final = "start it: rihla serve for the embedded one, else whatever RIHLA_REDIS_URL names"
+OF_STORE: Final[dict[str, str]] = {
+    Reason.STORE_DENIED: "give RIHLA_REDIS_URL a user and password that it takes, or end its protected-mode",
+    Reason.STORE_LOADING: "wait: it reads its append-only file",
+    Reason.STORE_READ_ONLY: "it is a replica: name its primary in RIHLA_REDIS_URL, or promote it",
+    Reason.STORE_BUSY: "a script holds it up: SCRIPT KILL or FUNCTION KILL, and find out whose it is",
+    Reason.STORE_MISCONFIGURED: "it cannot write its own files: look at its disk and its log",
+    Reason.STORE_MOVED: "it is one node of a cluster: name a server that stands alone in RIHLA_REDIS_URL",
+    Reason.STORE_DOWN: "its cluster has lost a part: name a server that stands alone in RIHLA_REDIS_URL",
+    Reason.STORE_CROWDED: "it has as many clients as it allows: raise its maxclients, or find out whose they are",
+}
+"""What to do about a store that answers and refuses."""
 
 
 def examine(settings: Settings, registry: Callable[[], str]) -> list[Finding]:
@@ -79,8 +92,11 @@ async def _store(settings: Settings) -> list[Finding]:
     client = redis_client(settings.redis_url or "", BACKGROUND)
     try:
         return await check_store(client, settings)
+    except StoreUnavailable as error:
+        refused = OF_STORE.get(error.reason)
+        seen = f"the store answers and refuses ({error.reason})" if refused else str(error)
+        return [Finding("store", Health.BROKEN, seen, refused or START)]
     except StoreError as error:
-        todo = "start it: rihla serve for the embedded one, else whatever RIHLA_REDIS_URL names"
-        return [Finding("store", Health.BROKEN, str(error), todo)]
+        return [Finding("store", Health.BROKEN, str(error), START)]
     finally:
         await client.aclose()

@@ -114,6 +114,7 @@ def test_both_images_run_without_root_and_say_how_they_are() -> None:
     assert set(finals) == {"service", "training"}
     for stage in finals.values():
         assert "\nUSER 65532:65532\n" in stage
+        assert "\nRUN NUMBA_CACHE_DIR=/opt/kernels python " in stage  # else each start compiles for a minute
         assert "\nHEALTHCHECK " in stage
 
 

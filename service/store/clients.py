@@ -87,6 +87,7 @@ OF_PREFIX: Final = (
     ("MISCONF", Reason.STORE_MISCONFIGURED),
     ("NOAUTH", Reason.STORE_DENIED),
     ("NOPERM", Reason.STORE_DENIED),
+    ("DENIED", Reason.STORE_DENIED),  # protected mode: it serves its own machine alone
     ("MOVED", Reason.STORE_MOVED),
     ("CLUSTERDOWN", Reason.STORE_DOWN),
     ("LOADING", Reason.STORE_LOADING),
@@ -139,7 +140,9 @@ def translation(error: BaseException) -> StoreFull | StoreUnavailable:
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Which fault of the store an error of Redis' tells of."""
+    """Which fault of the store an error of Redis' tells of; redis-py makes a lost connection of some refusals."""
+    if isinstance(error.__cause__, RedisError):
+        error = error.__cause__
     text = str(error).removeprefix("ERR ")
     named = next((reason for kind, reason in OF_CLASS if isinstance(error, kind)), None)
     told = next((reason for prefix, reason in OF_PREFIX if text.startswith(prefix)), None)

@@ -120,6 +120,7 @@ NOT_READY = {
     "MISCONF Errors writing to the AOF file: No space left on device": Reason.STORE_MISCONFIGURED,
     "NOAUTH Authentication required.": Reason.STORE_DENIED,
     "NOPERM this user has no permissions": Reason.STORE_DENIED,
+    "DENIED Valkey is running in protected mode": Reason.STORE_DENIED,
     "MOVED 3999 127.0.0.1:6381": Reason.STORE_MOVED,
     "CLUSTERDOWN The cluster is down": Reason.STORE_DOWN,
     "ERR max number of clients reached": Reason.STORE_CROWDED,

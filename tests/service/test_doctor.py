@@ -7,9 +7,9 @@ import pytest
 from features.errors import RegistryUnavailable
 from features.settings import load_settings
 from service.checkup import Health
-from service.doctor import check_clock, check_registry, examine
+from service.doctor import OF_STORE, check_clock, check_registry, examine
 from service.epoch import Epoch
-from service.store.clients import BACKGROUND, redis_client
+from service.store.clients import BACKGROUND, OF_CLASS, OF_PREFIX, redis_client
 
 
 def found(settings, registry=lambda: "1 version"):
@@ -56,6 +56,29 @@ def test_a_store_that_is_away_is_one_finding_and_the_others_are_made(settings, t
     findings = found(settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nobody.sock"}))
     assert findings["store"].health is Health.BROKEN
     assert findings["bundle"].health is Health.GOOD or findings["bundle"].seen
+
+
+def test_a_store_that_refuses_is_not_said_to_be_away(settings, redis_client):
+    redis_client.config_set("requirepass", "another-than-the-service-has")
+    try:
+        finding = found(settings)["store"]
+    finally:
+        redis_client.config_set("requirepass", "")
+    assert (finding.health, finding.seen) == (Health.BROKEN, "the store answers and refuses (store_denied)")
+    assert "password" in finding.todo
+
+
+def test_every_way_a_store_refuses_has_words():
+    assert set(OF_STORE) == {reason for _, reason in (*OF_CLASS, *OF_PREFIX)}
+
+
+def test_a_replica_is_broken(settings, redis_client):
+    redis_client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    try:
+        finding = found(settings)["role"]
+    finally:
+        redis_client.execute_command("REPLICAOF", "NO", "ONE")
+    assert (finding.health, "primary" in finding.todo) == (Health.BROKEN, True)
 
 
 def test_a_damaged_bundle_is_broken(settings):
