@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from features.errors import StoreUnavailable
 from service.deadline import mark_arrival
 from service.gate import Traffic
 from service.ladder import Reason
-from service.problems import problem
+from service.problems import answer_to, problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
     from service.gate import Gate
 
 REFUSAL: Final = problem(503, Reason.OVERLOAD, "there is more to do than can be done; please come again")
+AWAY: Final = answer_to(StoreUnavailable(""))
 BULK_ENDS: Final = (":batch", "/export")
 BULK_STARTS: Final = ("/v1/audiences", "/v1/stage-changes")
 READS: Final = frozenset({"GET", "HEAD"})
 
 
 class Admission:
-    """Lets requests in by class, refuses with 503 and ``Retry-After`` what would only wait."""
+    """Lets requests in by class, refuses with 503 and ``Retry-After`` what would only wait.
+
+    While the store is away, what is to be kept is refused here, before its body is read: many writers that come again
+    and again would else hold up those who read.
+    """
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app, self._gate = app, gate
@@ -37,7 +43,7 @@ class Admission:
             return
         mark_arrival(scope)
         if not await self._gate.enter(traffic):
-            await REFUSAL(scope, receive, send)
+            await (AWAY if self._gate.is_in_vain(traffic) else REFUSAL)(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)

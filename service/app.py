@@ -13,7 +13,7 @@ from service import problems
 from service.admission import Admission
 from service.bootstrap import assemble, running
 from service.clock import wall_clock
-from service.direct import Direct
+from service.direct import Direct, Way
 from service.gate import Gate
 from service.observed import Observed
 from service.openapi import describe
@@ -60,8 +60,17 @@ def app_of(program: Program) -> FastAPI:
             module.router(program), max_body_size=MAX_BODY
         )  # on the routes, so that a problem tells of it
     problems.install(app)
-    app.add_middleware(Direct, path=recommendations.PATH, endpoint=recommendations.slate_of(program))
-    app.add_middleware(Admission, gate=Gate(program.recommend.live, program.lag))
+    app.add_middleware(Direct, ways=_direct_ways(program))
+    gate = Gate(program.recommend.live, program.lag, is_away=lambda: program.calls.writes.is_barred)
+    app.add_middleware(Admission, gate=gate)
     app.add_middleware(Observed)
     describe(app)
     return app
+
+
+def _direct_ways(program: Program) -> tuple[Way, ...]:
+    return (
+        Way("GET", recommendations.PATH, recommendations.slate_of(program), MAX_BODY),
+        Way("POST", recommendations.ASK_PATH, recommendations.asked_slate_of(program), MAX_BODY),
+        Way("POST", events.PATH, events.taking_in(program), events.MAX_EVENTS_BODY),
+    )

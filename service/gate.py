@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from service.metrics import ADMITTED, UNDER_WAY, WAITED, child
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from service.lag import LoopLag
     from service.live import Live
@@ -56,17 +56,26 @@ LOOK_EVERY_S: Final = 0.005
 LAG_MEMORY_S: Final = 0.05
 
 
+def _never() -> bool:
+    return False
+
+
 class Gate:
     """Who is let in, who waits and who is refused."""
 
-    def __init__(self, live: Live, lag: LoopLag, rooms: Mapping[Traffic, Room] = ROOMS) -> None:
-        self._live, self._lag, self._rooms = live, lag, rooms
+    def __init__(
+        self, live: Live, lag: LoopLag, rooms: Mapping[Traffic, Room] = ROOMS, *, is_away: Callable[[], bool] = _never
+    ) -> None:
+        self._live, self._lag, self._rooms, self._is_away = live, lag, rooms, is_away
         self._n = dict.fromkeys(Traffic, 0)
         self._queues: dict[Traffic, deque[asyncio.Future[bool]]] = {each: deque() for each in Traffic}
         self._look: asyncio.TimerHandle | None = None
 
     async def enter(self, traffic: Traffic) -> bool:
-        """Wait for a turn; False when there is none, at once where nobody else may wait."""
+        """Wait for a turn; False when there is none, at once where nobody else may wait or there is nothing to do."""
+        if self.is_in_vain(traffic):
+            child(ADMITTED, traffic, "in_vain").inc()
+            return False
         if self._has_room(traffic) and not self._queues[traffic]:
             self._let_in(traffic)
             child(ADMITTED, traffic, "at_once").inc()
@@ -75,6 +84,10 @@ class Gate:
             child(ADMITTED, traffic, "refused").inc()
             return False
         return await self._wait(traffic)
+
+    def is_in_vain(self, traffic: Traffic) -> bool:
+        """Whether a turn would only be used to be refused: what is to be kept, while the store is away."""
+        return traffic is Traffic.EVENTS and self._is_away()
 
     def leave(self, traffic: Traffic) -> None:
         """Give a turn back; it goes to the first who may have it."""
@@ -109,6 +122,8 @@ class Gate:
 
     def _hand_over(self) -> None:
         for traffic, queue in self._queues.items():
+            if queue and self.is_in_vain(traffic):
+                _send_away(queue)
             while queue and self._has_room(traffic):
                 turn = queue.popleft()
                 if not turn.done():
@@ -137,6 +152,13 @@ class Gate:
     def _let_in(self, traffic: Traffic) -> None:
         self._n[traffic] += 1
         child(UNDER_WAY, traffic).inc()
+
+
+def _send_away(queue: deque[asyncio.Future[bool]]) -> None:
+    while queue:
+        turn = queue.popleft()
+        if not turn.done():
+            turn.set_result(False)
 
 
 def _give_up(turn: asyncio.Future[bool], queue: deque[asyncio.Future[bool]]) -> None:

@@ -101,6 +101,12 @@ class CursorExpired(RihlaError):
     code = "cursor_expired"
 
 
+class BodyTooLarge(RihlaError):
+    """A body of more bytes than its route takes."""
+
+    code = "body_too_large"
+
+
 class NotFound(RihlaError):
     """The thing itself was asked for, and is not there."""
 
@@ -117,6 +123,7 @@ _STATUSES: Final[dict[type[RihlaError], int]] = {
     CustomerErased: 410,
     CursorExpired: 410,
     NotFound: 404,
+    BodyTooLarge: 413,
 }
 
 
@@ -172,10 +179,14 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return problem(422, InvalidRequest.code, flaws[0].detail, flaws)
 
 
+def http_problem(error: HTTPException) -> Response:
+    """The problem that tells a caller about an error of the framework's."""
+    title = _TITLES.get(error.status_code, "Error")
+    return problem(error.status_code, title.lower().replace(" ", "_"), error.detail or title)
+
+
 async def _http(_: Request, error: Exception) -> Response:
-    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-    title = _TITLES.get(status, "Error")
-    return problem(status, title.lower().replace(" ", "_"), detail or title)
+    return http_problem(error) if isinstance(error, HTTPException) else _unexpected(error)
 
 
 async def _failed(_: Request, error: Exception) -> Response:
@@ -210,7 +221,7 @@ class TooLargeAsProblem:
             nonlocal is_too_large
             if message["type"] == "http.response.start" and message["status"] == 413:
                 is_too_large = True
-                await problem(413, "body_too_large", "expected a smaller body")(scope, receive, send)
+                await answer_to(BodyTooLarge("expected a smaller body"))(scope, receive, send)
             elif not is_too_large:
                 await send(message)
 

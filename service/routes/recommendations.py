@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +13,7 @@ from service.answers import encode
 from service.bodies import body_as, id_of, query_as
 from service.bootstrap import Program
 from service.deadline import deadline_of
+from service.direct import Endpoint
 from service.models import BatchAsk, RelatedQuery, SlateAsk, SlateOptions, SlateQuery
 from service.openapi import SLATE, answers, body_of, parameters_of
 from service.recommend_batch import recommend_batch
@@ -22,10 +23,10 @@ JSON = "application/json"
 CONTENT_TYPE = (b"content-type", JSON.encode())
 NDJSON = "application/x-ndjson"
 PATH = "/v1/customers/{customer_id}/recommendations"
+ASK_PATH = "/v1/recommendations"
 MAX_READ = 512
 MAX_QUERY = 256
 """Bytes of a query string that is worth remembering."""
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Slated(Response):
@@ -45,6 +46,17 @@ def slate_of(program: Program) -> Endpoint:
         return Slated(encode(answer))
 
     return recommend_for_customer
+
+
+def asked_slate_of(program: Program) -> Endpoint:
+    """The endpoint that answers with the slate of the subject that a body names."""
+
+    async def recommend(request: Request) -> Response:
+        """The slate of one subject, with context, candidates and a filter."""
+        ask = await body_as(request, SlateAsk)
+        return Slated(encode(await program.recommend(ask.subject.id, ask, deadline_of(request))))
+
+    return recommend
 
 
 def options_of(request: Request) -> SlateOptions:
@@ -74,11 +86,13 @@ def router(program: Program) -> APIRouter:
         openapi_extra=parameters_of(SlateQuery, "customer_id"),
     )
 
-    @routes.post("/recommendations", responses=answers(SLATE, 409, 413, 422), openapi_extra=body_of(SlateAsk))
-    async def recommend(request: Request) -> Response:
-        """The slate of one subject, with context, candidates and a filter."""
-        ask = await body_as(request, SlateAsk)
-        return Slated(encode(await program.recommend(ask.subject.id, ask, deadline_of(request))))
+    routes.add_api_route(
+        ASK_PATH.removeprefix(routes.prefix),
+        asked_slate_of(program),
+        methods=["POST"],
+        responses=answers(SLATE, 409, 413, 422),
+        openapi_extra=body_of(SlateAsk),
+    )
 
     @routes.post(
         "/recommendations:batch",

@@ -57,6 +57,11 @@ class Breaker:
         self._probes.inc()
         return True
 
+    @property
+    def bars(self) -> bool:
+        """Whether no call may go now, not even to probe; asking changes nothing."""
+        return self.is_open and self._clock() < self._next_probe
+
     def succeeded(self) -> None:
         """A call was answered; while open, the next probe may go at once."""
         self._run = 0

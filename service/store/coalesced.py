@@ -47,6 +47,11 @@ class Coalesced:
         self._under_way: set[asyncio.Task[None]] = set()
         self._is_scheduled = False
 
+    @property
+    def is_barred(self) -> bool:
+        """Whether every call would be refused now without asking the store."""
+        return self._breaker.bars
+
     def call(self, *command: Any) -> asyncio.Future[Any]:
         """Answer of one command; awaiting it raises ``StoreUnavailable``, ``StoreFull``."""
         loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from features.settings import load_settings
 from service.deadline import DEFAULT_MS, LEAST_MS, MOST_MS, NEVER, SENDING_MS, Deadline, Floors, Step
 from service.gate import ROOMS, Gate, Room, Traffic
 from service.ladder import LADDER, STORE_REASONS, Degraded, Footing, Level, Reason
@@ -187,6 +188,52 @@ def test_whoever_waits_too_long_or_leaves_gives_the_place_up():
         return gave_up, [await gate.enter(Traffic.BULK) for _ in range(2)]
 
     assert asyncio.run(body()) == (False, [True, True])
+
+
+def test_nobody_waits_for_a_store_that_is_away():
+    async def body():
+        away = [False]
+        gate = Gate(Live(), LoopLag(), ROOM, is_away=lambda: away[0])
+        for _ in range(2):
+            await gate.enter(Traffic.EVENTS)
+        waiting = asyncio.create_task(gate.enter(Traffic.EVENTS))
+        await asyncio.sleep(0)
+        away[0] = True
+        gate.leave(Traffic.EVENTS)
+        sent_away = await waiting
+        at_once = [await gate.enter(each) for each in (Traffic.EVENTS, Traffic.LIVE, Traffic.BULK)]
+        away[0] = False
+        return sent_away, at_once, await gate.enter(Traffic.EVENTS)
+
+    assert asyncio.run(body()) == (False, [False, True, True], True)
+
+
+def test_an_open_breaker_bars_until_its_next_probe_is_due():
+    now = [0.0]
+    breaker = breaker_at(now)
+    seen = [breaker.bars]
+    for _ in range(RUN):
+        breaker.failed()
+    seen.append(breaker.bars)
+    now[0] += PROBE_EVERY_S * 1.25
+    seen.append(breaker.bars)
+    assert breaker.allows()
+    seen.append(breaker.bars)  # the probe is under way
+    breaker.succeeded()
+    assert [*seen, breaker.bars] == [False, True, False, True, False]
+
+
+def test_an_event_is_refused_unread_while_the_store_is_away(tmp_path):
+    async def body():
+        async with calling(load_settings(home=tmp_path, redis_url=f"unix://{tmp_path}/nobody.sock")) as caller:
+            asked = [await caller.http.post("/v1/events", json=event(f"e-{n}")) for n in range(RUN + 2)]
+            return [*asked, await caller.http.post("/v1/events", content=b"no JSON")]
+
+    answers = asyncio.run(body())
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["code"] for answer in answers} == {"store_unavailable"}
+    assert {answer.headers["retry-after"] for answer in answers} == {"1"}
+    assert len({answer.content for answer in answers}) == 1
 
 
 def test_bulk_gives_way_first_and_live_last():
