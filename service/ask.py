@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_READ: Final = 256
 AT_ONCE: Final = 4
-"""Lines of a batch under way: few enough to decide that a live request which comes then is not held up for long."""
+"""Lines of a batch under way where nobody live is about; else one, of all batches of a worker."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class Batch:
     taken: dict[str, list[str]] | None = None
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    _next: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     def of(cls, *, is_distinct: bool) -> Batch:
@@ -48,15 +47,18 @@ class Batch:
 
     @asynccontextmanager
     async def room(self, live: Live) -> AsyncIterator[None]:
-        """Be one of a few lines under way, let in one by one after whoever waits for an answer.
+        """Be one of a few lines under way; where somebody live is about the only one, after whoever waits for it.
 
-        That is waited for before the customer's turn, which somebody live may want as well.
+        A live slate meets other work at each of its steps, and lines under way together meet it there together.
+        It is waited for before the customer's turn, which somebody live may want as well.
         """
         async with self._room:
-            if live.n:
-                async with self._next:
-                    await live.let_pass()
-            yield
+            if not live.is_about:
+                yield
+                return
+            async with live.only_line:
+                await live.let_pass()
+                yield
 
     def without_taken(self, request: SlateRequest, customer_id: str) -> SlateRequest:
         """A request less what the customer's other slates show."""

@@ -7,10 +7,13 @@ would keep everybody else out, refusals included; so each takes its turn, and th
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 LONGEST_WAIT_S: Final = 0.05
 LOOK_EVERY_S: Final = 0.001
+ABOUT_S: Final = 0.25
+"""Who was here so short a time ago will come again."""
 FIRST_PACE_S: Final = 0.002
 MOST_PACE_S: Final = 0.01
 SMOOTHING: Final = 0.05
@@ -59,17 +62,27 @@ class Live:
         How many there are.
     turn : Turn
         To decide.
+    only_line : asyncio.Lock
+        Held by the one line of a batch that is under way beside them.
     """
 
     def __init__(self) -> None:
         self.n = 0
         self.turn = Turn()
+        self.only_line = asyncio.Lock()
+        self._left_at = -ABOUT_S
 
     def __enter__(self) -> None:
         self.n += 1
 
     def __exit__(self, *_: object) -> None:
         self.n -= 1
+        self._left_at = time.monotonic()
+
+    @property
+    def is_about(self) -> bool:
+        """Whether a live request is under way, or one was a moment ago."""
+        return self.n > 0 or time.monotonic() - self._left_at < ABOUT_S
 
     async def let_pass(self) -> None:
         """Wait until no live request is under way, for 50 ms at most, so that bulk work goes on under any load."""

@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from features.ids import key64, to_path
+from service.ask import AT_ONCE, Batch
 from service.decisions import Decision, decode_decision
 from service.live import LONGEST_WAIT_S, Live
 from tests.service.shop import ITEM_IDS, event
@@ -209,6 +210,30 @@ def test_a_batch_lets_live_requests_pass_but_not_for_ever():
 
     alone, beside = asyncio.run(body())
     assert alone < LONGEST_WAIT_S <= beside
+
+
+@pytest.mark.parametrize(("is_about", "expected"), [(False, 2 * AT_ONCE), (True, 1)])
+def test_lines_are_under_way_together_only_where_nobody_live_is_about(is_about, expected):
+    async def body():
+        live, inside, most = Live(), 0, 0
+        if is_about:
+            with live:
+                pass
+
+        async def line(batch):
+            nonlocal inside, most
+            async with batch.room(live):
+                inside += 1
+                most = max(most, inside)
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                inside -= 1
+
+        batches = [Batch.of(is_distinct=False), Batch.of(is_distinct=False)]
+        await asyncio.gather(*(line(batch) for batch in batches for _ in range(8)))
+        return most
+
+    assert asyncio.run(body()) == expected
 
 
 def test_a_batch_that_lets_live_requests_pass_does_not_keep_its_customers_to_itself(with_service):
