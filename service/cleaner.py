@@ -29,6 +29,7 @@ from service.store.append_only import FAILED, rewrite_append_only_file
 from service.store.clients import BACKGROUND, redis_client
 from service.store.erasures import Erasures
 from service.store.stage_changes import StageChanges
+from service.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,16 +133,16 @@ def drop_decisions(data: Path, now: int, keep_days: int) -> int:
 async def clean_for_ever(settings: Settings, stop: asyncio.Event) -> None:
     """Clean at the set pace."""
     client = redis_client(settings.redis_url or "", BACKGROUND)
-    cleaner = cleaner_of(settings, client)
+    cleaner, trouble = cleaner_of(settings, client), Trouble("clean")
     try:
         while not stop.is_set():
             await wait(stop, settings.clean_every_s)
             try:
                 await cleaner.round()
-            except StoreError as error:
-                log.warning("clean_failed", code=error.code)
-            except OSError as error:
-                log.error("clean_failed", why=error.strerror)  # noqa: TRY400 - a full disk needs no traceback
+            except (StoreError, OSError) as error:
+                trouble.begins(error)
+            else:
+                trouble.is_over()
     finally:
         await client.aclose()
 

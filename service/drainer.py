@@ -37,6 +37,7 @@ from service.store.drain import AT_ONCE, Claim, DrainStore, Entry, Range
 from service.store.erasures import Erasure, decode_erasure
 from service.store.items import START, ItemStore
 from service.tasks import end
+from service.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,13 +183,13 @@ async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
     data = settings.home / "data"
     store = DrainStore(client, owner)
     drainer, catalog = Drainer(store, data), CatalogKeeper(ItemStore(client, client), data)
-    epoch = Epoch(client, settings.home)
+    epoch, trouble = Epoch(client, settings.home), Trouble("drain")
     try:
         while not stop.is_set():
-            if (await _tried(drainer, catalog, epoch) or 0) < AT_ONCE:
+            if (await _tried(drainer, catalog, epoch, trouble) or 0) < AT_ONCE:
                 await wait(stop, settings.drain_every_s)
         async with asyncio.timeout(LAST_ROUND_S):
-            while (moved := await _tried(drainer, catalog, epoch)) != 0:  # noqa: ASYNC110 - a lease elsewhere ends by time
+            while (moved := await _tried(drainer, catalog, epoch, trouble)) != 0:  # noqa: ASYNC110 - a lease elsewhere ends by time
                 await asyncio.sleep(0 if moved else WAIT_FOR_LEASE_S)
         with suppress(StoreError):
             await store.release()
@@ -198,16 +199,16 @@ async def drain_for_ever(settings: Settings, stop: asyncio.Event) -> None:
         await client.aclose()
 
 
-async def _tried(drainer: Drainer, catalog: CatalogKeeper, epoch: Epoch) -> int | None:
+async def _tried(drainer: Drainer, catalog: CatalogKeeper, epoch: Epoch, trouble: Trouble) -> int | None:
     try:
         await epoch.beat()
         await catalog.round()
-        return await drainer.round()
-    except StoreError as error:
-        log.warning("drain_failed", code=error.code)
-    except OSError as error:
-        log.error("drain_failed", why=error.strerror)  # noqa: TRY400 - a full disk needs no traceback
-    return 0
+        moved = await drainer.round()
+    except (StoreError, OSError) as error:
+        trouble.begins(error)
+        return 0
+    trouble.is_over()
+    return moved
 
 
 async def drain_and_clean(settings: Settings, stop: asyncio.Event) -> None:

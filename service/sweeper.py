@@ -24,6 +24,7 @@ from service.store.coalesced import Calls
 from service.store.customers import Change, Customers
 from service.store.due import due_members
 from service.store.recently import Recently
+from service.trouble import Trouble
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -90,14 +91,16 @@ async def sweep_for_ever(settings: Settings, stop: asyncio.Event) -> None:
         settings.state_ttl_days,
         consent_defaults(settings),
     )
-    sweeper = Sweeper(customers, client)
+    sweeper, trouble = Sweeper(customers, client), Trouble("sweep")
     try:
         while not stop.is_set():
             try:
                 n = await sweeper.sweep()
             except StoreError as error:
-                log.warning("sweep_failed", code=error.code)
+                trouble.begins(error)
                 n = 0
+            else:
+                trouble.is_over()
             if n < AT_ONCE:
                 await wait(stop, EVERY_S)
     finally:
