@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from features.errors import InvalidId
 from features.ids import from_path
-from service.problems import Flaw, InvalidRequest, NotFound, flaws_of, pointer_of
+from service.problems import CallerLeft, Flaw, InvalidRequest, NotFound, flaws_of, pointer_of
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -26,13 +27,21 @@ JSON_TYPES: Final = ("application/json", "application/x-ndjson", "text/json")
 
 
 async def raw_body(request: Request) -> bytes:
-    """The body as it came, where it says that it is JSON or says nothing."""
+    """The body as it came, where it says that it is JSON or says nothing.
+
+    Raises
+    ------
+    CallerLeft
+    """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind not in JSON_TYPES and not kind.endswith("+json"):
         raise HTTPException(415, "expected content-type: application/json")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "expected a body without content-encoding")
-    return await request.body()
+    try:
+        return await request.body()
+    except ClientDisconnect:
+        raise CallerLeft("the connection was closed before the body had come") from None
 
 
 async def body_as(request: Request, model: type[Model]) -> Model:

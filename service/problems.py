@@ -40,6 +40,7 @@ _TITLES: Final = {
     415: "Unsupported media type",
     422: "Invalid input",
     429: "Too many requests",
+    499: "Caller left",
     500: "Internal error",
     503: "Unavailable",
 }
@@ -107,6 +108,12 @@ class BodyTooLarge(RihlaError):
     code = "body_too_large"
 
 
+class CallerLeft(RihlaError):
+    """The connection was closed before the body had come: no fault of ours, and nobody reads the answer."""
+
+    code = "caller_left"
+
+
 class NotFound(RihlaError):
     """The thing itself was asked for, and is not there."""
 
@@ -124,6 +131,7 @@ _STATUSES: Final[dict[type[RihlaError], int]] = {
     CursorExpired: 410,
     NotFound: 404,
     BodyTooLarge: 413,
+    CallerLeft: 499,
 }
 
 

@@ -144,6 +144,16 @@ def test_a_body_that_lies_about_its_length_waits_for_nobody(worker):
     assert raw(worker, head, b"{}").split()[1] == b"413"
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/events"), ("PUT", "/v1/items")])
+def test_a_caller_who_leaves_before_the_body_has_come_is_no_fault_of_ours(worker, home, method, path):
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+    with socket.create_connection((worker.base_url.host, worker.base_url.port), timeout=10) as connection:
+        connection.sendall(head.encode() + b"{")
+    counted = f'rihla_requests_total{{route="{path}",status="499"}}'
+    until(lambda: counted in worker.get("/metrics").text)
+    assert "request_failed" not in (home / "worker.log").read_text()
+
+
 @pytest.mark.parametrize(
     "headers", [{"content-type": "text/plain"}, {"content-type": "application/json", "content-encoding": "gzip"}]
 )
