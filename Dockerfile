@@ -59,7 +59,7 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends libgomp1 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build-training /opt/rihla /opt/rihla
-RUN NUMBA_CACHE_DIR=/opt/kernels python -c "import recommender.describe, training.job, training.blending"
+RUN NUMBA_CACHE_DIR=/opt/kernels python -c "import recommender.describe, recommender.kernels_exposure, training.job, training.blending"
 USER 65532:65532
 HEALTHCHECK NONE
 CMD ["rihla", "train", "/var/lib/rihla/data"]

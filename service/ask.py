@@ -47,10 +47,10 @@ class Batch:
 
     @asynccontextmanager
     async def room(self, live: Live) -> AsyncIterator[None]:
-        """Be one of a few lines under way; where somebody live is about the only one, after whoever waits for it.
+        """Be one of a few lines under way; where somebody live is about, the only one, and after who waits for a slate.
 
-        A live slate meets other work at each of its steps, and lines under way together meet it there together.
-        It is waited for before the customer's turn, which somebody live may want as well.
+        A live slate meets other work at each of its steps, and all lines under way at each of them. The wait comes
+        before the customer's turn, which somebody live may want as well.
         """
         async with self._room:
             if not live.is_about:

@@ -140,9 +140,9 @@ async def clean_for_ever(settings: Settings, stop: asyncio.Event) -> None:
             try:
                 await cleaner.round()
             except (StoreError, OSError) as error:
-                trouble.begins(error)
+                trouble.failed(error)
             else:
-                trouble.is_over()
+                trouble.succeeded()
     finally:
         await client.aclose()
 

@@ -26,18 +26,12 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Way(NamedTuple):
-    """One method of one path, its endpoint, and of how many bytes a body may be."""
+    """One method of one path, which metrics call it by, its endpoint, and of how many bytes a body may be."""
 
     method: str
     path: str
     endpoint: Endpoint
     max_body_size: int
-
-
-class Place(NamedTuple):
-    """What metrics call a route by."""
-
-    path: str
 
 
 class Direct:
@@ -53,7 +47,7 @@ class Direct:
         if way is None:
             await self._app(scope, receive, send)
             return
-        scope["route"] = Place(way.path)
+        scope["route"] = way
         try:
             response = await way.endpoint(Request(scope, _limited(scope, receive, way.max_body_size)))
         except RihlaError as error:
@@ -88,11 +82,11 @@ def _limited(scope: Scope, receive: Receive, most: int) -> Receive:
     async def received() -> Message:
         nonlocal n_bytes
         if announced.isdigit() and int(announced) > most:
-            raise BodyTooLarge("expected a smaller body")
+            raise BodyTooLarge
         message = await receive()
         n_bytes += len(message.get("body", b""))
         if n_bytes > most:
-            raise BodyTooLarge("expected a smaller body")
+            raise BodyTooLarge
         return message
 
     return received

@@ -205,9 +205,9 @@ async def _tried(drainer: Drainer, catalog: CatalogKeeper, epoch: Epoch, trouble
         await catalog.round()
         moved = await drainer.round()
     except (StoreError, OSError) as error:
-        trouble.begins(error)
+        trouble.failed(error)
         return 0
-    trouble.is_over()
+    trouble.succeeded()
     return moved
 
 

@@ -107,6 +107,9 @@ class BodyTooLarge(RihlaError):
 
     code = "body_too_large"
 
+    def __init__(self) -> None:
+        super().__init__("expected a smaller body")
+
 
 class CallerLeft(RihlaError):
     """The connection was closed before the body had come: no fault of ours, and nobody reads the answer."""
@@ -229,7 +232,7 @@ class TooLargeAsProblem:
             nonlocal is_too_large
             if message["type"] == "http.response.start" and message["status"] == 413:
                 is_too_large = True
-                await answer_to(BodyTooLarge("expected a smaller body"))(scope, receive, send)
+                await answer_to(BodyTooLarge())(scope, receive, send)
             elif not is_too_large:
                 await send(message)
 

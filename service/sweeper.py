@@ -97,10 +97,10 @@ async def sweep_for_ever(settings: Settings, stop: asyncio.Event) -> None:
             try:
                 n = await sweeper.sweep()
             except StoreError as error:
-                trouble.begins(error)
+                trouble.failed(error)
                 n = 0
             else:
-                trouble.is_over()
+                trouble.succeeded()
             if n < AT_ONCE:
                 await wait(stop, EVERY_S)
     finally:

@@ -24,10 +24,10 @@ class Trouble:
     """One kind of trouble of one process; ``name`` is the work that it keeps from being done."""
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._failed, self._works_again, self._clock = f"{name}_failed", f"{name}_works_again", clock
+        self._fails, self._works_again, self._clock = f"{name}_failed", f"{name}_works_again", clock
         self._told: tuple[str, float] | None = None
 
-    def begins(self, error: StoreError | OSError) -> None:
+    def failed(self, error: StoreError | OSError) -> None:
         """The work failed; the same cause is told of once a minute."""
         why = self._why(error)
         cause, now = str(why), self._clock()
@@ -35,9 +35,9 @@ class Trouble:
             return
         self._told = cause, now
         tell = log.warning if isinstance(error, StoreError) else log.error
-        tell(self._failed, **why)
+        tell(self._fails, **why)
 
-    def is_over(self) -> None:
+    def succeeded(self) -> None:
         """The work was done."""
         if self._told is not None:
             self._told = None

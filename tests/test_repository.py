@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,20 @@ def test_both_images_run_without_root_and_say_how_they_are() -> None:
         assert "\nUSER 65532:65532\n" in stage
         assert "\nRUN NUMBA_CACHE_DIR=/opt/kernels python " in stage  # else each start compiles for a minute
         assert "\nHEALTHCHECK " in stage
+
+
+def test_an_image_compiles_every_loop_that_its_packages_hold() -> None:
+    commands = re.findall(r'NUMBA_CACHE_DIR=/opt/kernels python -c "(.*)"', read("Dockerfile"))
+    held = {"service": ("features", "recommender", "service"), "training": ("features", "recommender", "training")}
+    assert len(commands) == len(held)
+    for command in commands:
+        packages = next(names for of, names in held.items() if f"import {of}." in command or f", {of}." in command)
+        told = f"{command}; import sys; print(*sys.modules)"
+        loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True, cwd=ROOT)
+        paths = [path.relative_to(ROOT) for name in packages for path in (ROOT / name).rglob("*.py")]
+        loops = [path for path in paths if re.search(r"^@compiled", (ROOT / path).read_text(), re.MULTILINE)]
+        assert loops
+        assert {".".join(path.with_suffix("").parts) for path in loops} <= set(loaded.stdout.split()), command
 
 
 def test_an_image_installs_nothing_that_was_not_locked() -> None:

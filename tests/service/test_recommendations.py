@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from contextlib import nullcontext
 from datetime import datetime
 
 import pytest
@@ -216,9 +217,6 @@ def test_a_batch_lets_live_requests_pass_but_not_for_ever():
 def test_lines_are_under_way_together_only_where_nobody_live_is_about(is_about, expected):
     async def body():
         live, inside, most = Live(), 0, 0
-        if is_about:
-            with live:
-                pass
 
         async def line(batch):
             nonlocal inside, most
@@ -230,10 +228,19 @@ def test_lines_are_under_way_together_only_where_nobody_live_is_about(is_about, 
                 inside -= 1
 
         batches = [Batch.of(is_distinct=False), Batch.of(is_distinct=False)]
-        await asyncio.gather(*(line(batch) for batch in batches for _ in range(8)))
+        with live if is_about else nullcontext():
+            await asyncio.gather(*(line(batch) for batch in batches for _ in range(AT_ONCE + 1)))
         return most
 
     assert asyncio.run(body()) == expected
+
+
+def test_who_was_just_here_is_still_about():
+    live = Live()
+    seen = [live.is_about]
+    with live:
+        seen.append(live.is_about)
+    assert [*seen, live.is_about] == [False, True, True]
 
 
 def test_a_batch_that_lets_live_requests_pass_does_not_keep_its_customers_to_itself(with_service):

@@ -29,21 +29,21 @@ def away(reason=Reason.STORE_UNAVAILABLE):
 def test_trouble_is_told_once_a_minute_and_when_it_is_over(told):
     since, now = told
     trouble = Trouble("sweep", lambda: now[0])
-    trouble.is_over()  # nothing was wrong
+    trouble.succeeded()  # nothing was wrong
     for now[0] in (0.0, 1.0, EVERY_S - 1, EVERY_S, EVERY_S + 1):
-        trouble.begins(away())
+        trouble.failed(away())
     assert [(line["event"], line["reason"]) for line in since()] == [("sweep_failed", "store_unavailable")] * 2
-    trouble.is_over()
-    trouble.is_over()
+    trouble.succeeded()
+    trouble.succeeded()
     assert [(line["event"], line["level"]) for line in since()] == [("sweep_works_again", "info")]
 
 
 def test_another_cause_is_told_at_once(told):
     since, now = told
     trouble = Trouble("drain", lambda: now[0])
-    trouble.begins(away())
-    trouble.begins(away(Reason.STORE_DENIED))
-    trouble.begins(OSError(28, "No space left on device"))
+    trouble.failed(away())
+    trouble.failed(away(Reason.STORE_DENIED))
+    trouble.failed(OSError(28, "No space left on device"))
     assert [line.get("reason", line.get("why")) for line in since()] == [
         "store_unavailable",
         "store_denied",
