@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.rankers import lessons_of
 from features.moments import moment
 from recommender.blend import STAGES, TASKS
-from training.blending import learn_blend, ndcg_of, refined
+from training.blending import learn_blend, refined
+from training.gains import ndcg_of
 from training.learning import blended
 from training.metrics import Interval, mean_interval
 from training.pools import joined

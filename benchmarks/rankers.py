@@ -23,7 +23,7 @@ from features.journey import Journey
 from features.moments import moment
 from recommender.blend import CONTEXTS, TASKS
 from recommender.ranker import Ranker
-from training.blending import ndcg_of
+from training.gains import ndcg_of
 from training.job import DEFAULT_SIZES, load, split
 from training.learning import blended, judge, learn, lesson_of, rescored
 from training.split import windows_of

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 FOLDERS = ("cdnow", "cit_deskdrop", "retailrocket_8days", "uci_online_retail")
-ONE_MODEL = ("evaluate", "job", "judging", "kinds", "picks", "rolling")
+ONE_MODEL = ("evaluate", "job", "judging", "kinds", "picks", "pools", "rolling")
 """Modules of ``tests/training`` that read the model which is trained once a session."""
 LONGEST = (
     "training/test_real_data.py",

@@ -12,17 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numba import types
 
 from recommender.blend import CONTEXTS, STRANGER, Blend
-from recommender.kernels import FLOATS, LONGS, compiled, read_only
-from training.pools import CUT, DISCOUNT
+from training.gains import Said, Targets, mean_ndcg, places, stepped
 from training.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from recommender.contract import FloatMatrix, FloatVector, LongVector
     from training.pools import Pools
@@ -51,12 +47,10 @@ MAX_START_CASES: Final = 1_000
 MIN_SPREAD: Final = 300
 """Cases from which on climbs are made by several processes."""
 STILL: Final = np.zeros(1, np.float32)
+SILENT: Final = Said(np.empty(0, np.int32), np.empty(0, np.float32))
 WORTH: Final = 2e-4
 """Relative gain that a step must bring: less is noise."""
 POPULAR_FLOOR: Final = 0.003
-BLOCK: Final = 32
-"""Rows that are counted before it is asked whether that is enough."""
-_DOUBLES: Final = read_only(types.float64)
 
 
 def learn_blend(sources: tuple[str, ...], pools: Mapping[str, Pools], *, seed: int) -> Blend:
@@ -90,90 +84,6 @@ def refined(blend: Blend, pools: Mapping[str, Pools], *, seed: int) -> Blend:
                 rows[context] = (len(mine) * found + KAPPA * rows[context]) / (len(mine) + KAPPA)
         weights[task] = rows.astype(np.float32)
     return Blend(blend.sources, weights, blend.n_cases)
-
-
-def mean_ndcg(pools: Pools, weights: FloatVector) -> float:
-    """Mean NDCG@10 of the cases under some weights; 0 without cases."""
-    return float(ndcg_of(pools, pools.parts @ weights).mean()) if len(pools) else 0.0
-
-
-def ndcg_of(pools: Pools, score: FloatVector) -> NDArray[np.float64]:
-    """NDCG@10 of each case under a score of each row, shape (n_cases,); what scores nothing is not shown."""
-    return discounted(np.ascontiguousarray(score, np.float32), pools.gain, pools.bounds, DISCOUNT) / pools.ideal
-
-
-@compiled(types.float64[::1](FLOATS, FLOATS, LONGS, _DOUBLES))
-def discounted(
-    score: FloatVector, gain: FloatVector, bounds: LongVector, discount: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Discounted gain of each case: the place of each target is how many score higher, or as high and come first."""
-    found = np.zeros(len(bounds) - 1, np.float64)
-    for case in range(len(found)):
-        for row in range(bounds[case], bounds[case + 1]):
-            if gain[row] <= 0 or score[row] <= 0:
-                continue
-            place = 0
-            for other in range(bounds[case], bounds[case + 1]):
-                if score[other] > score[row] or (score[other] == score[row] and other < row):
-                    place += 1
-                    if place == len(discount):
-                        break
-            if place < len(discount):
-                found[case] += gain[row] * discount[place]
-    return found
-
-
-@compiled(types.int64(FLOATS, FLOATS, types.float32, types.int64, types.int64, types.int64))
-def place_of(score: FloatVector, part: FloatVector, step: np.float32, row: int, start: int, end: int) -> int:
-    """How many rows of ``[start, end)`` score higher than one, or as high and come first; ``CUT`` or more says enough.
-
-    Rows are scored ``score + step * part``. A block is counted without a branch, for SIMD; most rows are known to be
-    too far down after one or two.
-    """
-    value, place = score[row] + step * part[row], 0
-    for block in range(start, row, BLOCK):
-        for other in range(block, min(block + BLOCK, row)):
-            place += score[other] + step * part[other] >= value
-        if place >= CUT:
-            return place
-    for block in range(row + 1, end, BLOCK):
-        for other in range(block, min(block + BLOCK, end)):
-            place += score[other] + step * part[other] > value
-        if place >= CUT:
-            return place
-    return place
-
-
-@compiled(types.float64[::1](FLOATS, FLOATS, FLOATS, FLOATS, LONGS))
-def stepped(
-    score: FloatVector, part: FloatVector, steps: FloatVector, share: FloatVector, bounds: LongVector
-) -> NDArray[np.float64]:
-    """Mean NDCG@10 of all cases for each of some steps, shape (n_steps,): rows are scored ``score + step * part``.
-
-    Parameters
-    ----------
-    share : float32, shape (n_rows,)
-        Gain of a row over its case's ideal.
-
-    Notes
-    -----
-    As :func:`discounted`, without a score of each step in memory.
-    """
-    n_cases = len(bounds) - 1
-    mean = np.zeros(len(steps))
-    for case in range(n_cases):
-        start, end = bounds[case], bounds[case + 1]
-        for row in range(start, end):
-            if share[row] <= 0:
-                continue
-            for number in range(len(steps)):
-                step = steps[number]
-                if score[row] + step * part[row] <= 0:
-                    continue
-                place = place_of(score, part, step, row, start, end)
-                if place < CUT:
-                    mean[number] += share[row] / np.log2(place + 2.0)
-    return mean / max(1, n_cases)
 
 
 def _open_to_all(weights: FloatMatrix, sources: tuple[str, ...]) -> FloatMatrix:
@@ -291,18 +201,19 @@ def _climbed(pools: Pools, start: FloatVector, n_rounds: int) -> FloatVector:
     speaks = pools.speaks
     spoken: FloatVector = start * speaks
     weights: FloatVector = spoken / spoken.sum() if spoken.any() else start.copy()
-    columns = pools.parts.toarray(order="F")
-    share = (pools.gain / np.repeat(pools.ideal, np.diff(pools.bounds))).astype(np.float32)
+    said, targets, bounds = Said.by_source(pools.parts), Targets.of(pools), pools.bounds
     for _ in range(n_rounds):
         score = pools.parts @ weights
-        before = reached = float(stepped(score, score, STILL, share, pools.bounds)[0])
+        place = places(score, bounds, targets.row, targets.bounds)
+        before = reached = float(stepped(score, SILENT, STILL, targets, place, bounds)[0])
         for source in np.flatnonzero(speaks).tolist():
-            part, tried = columns[:, source], np.array(_tried(weights, source), np.float32)
-            values = stepped(score, part, tried - weights[source], share, pools.bounds)
+            tried = np.array(_tried(weights, source), np.float32)
+            values = stepped(score, said[source], tried - weights[source], targets, place, bounds)
             best = int(np.argmax(values))
             if values[best] > reached * (1 + WORTH):
                 reached = float(values[best])
-                score += (tried[best] - weights[source]) * part
+                score[said[source].row] += (tried[best] - weights[source]) * said[source].part
+                place = places(score, bounds, targets.row, targets.bounds)
                 weights[source] = tried[best]
         weights = weights / weights.sum()
         if reached <= before * (1 + WORTH):

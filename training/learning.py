@@ -17,12 +17,14 @@ from recommender.contract import best
 from recommender.engine import Engine, Model, sources_of
 from recommender.items import KINDS, Items
 from recommender.scale import SYSTEMS, Scale
-from training.blending import learn_blend, ndcg_of
+from training.blending import learn_blend
 from training.fit import fit
-from training.pools import joined, pools_of
+from training.gains import ndcg_of
+from training.pools import MIN_CASES_EACH, joined, pools_of
 from training.ranking import MAX_ROWS, MIN_CASES, Rows, arrays_of, fit_trees, ranked_columns, rows_for
 from training.scaling import fit_lines
 from training.split import cases_of
+from training.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.journey import Journey
-    from recommender.contract import FloatVector
+    from recommender.contract import FloatMatrix, FloatVector, LongVector
     from recommender.ranker import Ranker
     from training.fit import Fitted, Recipe
     from training.load import Data
@@ -152,20 +154,22 @@ def _pools_of(lessons: Sequence[Lesson], sources: tuple[str, ...]) -> dict[str, 
 
 
 def _rows(lessons: Sequence[Lesson], sources: tuple[str, ...], blend: Blend, *, seed: int) -> Rows:
-    each = MAX_ROWS // (len(lessons) * len(TASKS))
-    parts = [
-        rows_for(
-            lesson.pools[task].with_past().of_sources(sources),
-            blend.weights[task],
-            lesson.items,
-            lesson.facts,
-            n_rows=each,
-            seed=seed + number,
-        )
-        for number, lesson in enumerate(lessons)
-        for task in TASKS
-    ]
-    return Rows.joined(parts)
+    asked = [(number, lesson, task) for number, lesson in enumerate(lessons) for task in TASKS]
+
+    def rows_of(part: range) -> list[Rows]:
+        return [
+            rows_for(
+                lesson.pools[task].with_past().of_sources(sources),
+                blend.weights[task],
+                lesson.items,
+                lesson.facts,
+                n_rows=MAX_ROWS // len(asked),
+                seed=seed + number,
+            )
+            for number, lesson, task in (asked[i] for i in part)
+        ]
+
+    return Rows.joined([rows for part in spread(rows_of, len(asked), least=1) for rows in part])
 
 
 def blended(pools: Pools, weights: NDArray[np.float32]) -> FloatVector:
@@ -179,11 +183,15 @@ def blended(pools: Pools, weights: NDArray[np.float32]) -> FloatVector:
 def rescored(ranker: Boosted | Ranker, lesson: Lesson, pools: Pools, blend: Blend, task: str) -> FloatVector:
     """The ranker's score of every row that it would rank, lifted above 0; 0 for the others."""
     found = np.zeros(int(pools.bounds[-1]), np.float32)
-    for case in range(len(pools)):
-        weights = blend.weights[task][pools.context[case]]
-        kept, columns = ranked_columns(pools, case, weights, lesson.items, lesson.facts)
-        if len(kept):
-            found[pools.bounds[case] + kept] = LIFT + ranker.score(columns)
+
+    def described(part: range) -> tuple[LongVector, FloatMatrix]:
+        many = [ranked_columns(pools, i, weights[pools.context[i]], lesson.items, lesson.facts) for i in part]
+        rows = [pools.bounds[i] + kept for i, (kept, _) in zip(part, many, strict=True)]
+        return np.concatenate(rows), np.concatenate([columns for _, columns in many], axis=1)
+
+    weights = blend.weights[task]
+    for rows, columns in spread(described, len(pools), least=MIN_CASES_EACH) if len(pools) else ():
+        found[rows] = LIFT + ranker.score(columns)
     return found
 
 

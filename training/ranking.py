@@ -18,6 +18,7 @@ from recommender.candidates import STAGE_FEATURES, Facts, blend_column, columns_
 from recommender.kernels_rank import best_rows
 from recommender.ranker import N_OF_KIND, N_RANKED
 from training.split import GAINS
+from training.spread import n_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +74,7 @@ class Boosted(NamedTuple):
 
     def score(self, columns: FloatMatrix) -> FloatVector:
         """Of each item, float32, shape (n,), by ``columns`` of shape (n_features, n)."""
-        added = self.booster.predict(columns.T, num_threads=1)
+        added = self.booster.predict(columns.T, num_threads=n_threads())
         total: FloatVector = (self.slope * columns[self.column] + added).astype(np.float32)
         return total
 

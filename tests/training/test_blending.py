@@ -11,17 +11,14 @@ from scipy import sparse
 
 from recommender.blend import CONTEXTS, STRANGER, TASKS, Blend
 from training.blending import (
-    BLOCK,
     KAPPA,
     MAX_CASES,
     MIN_CASES,
     MIN_SPREAD,
-    discounted,
     learn_blend,
-    mean_ndcg,
-    stepped,
 )
-from training.pools import DISCOUNT, Pools, ideal_of, joined, levels_of
+from training.gains import mean_ndcg
+from training.pools import Pools, ideal_of, joined, levels_of
 from training.split import GAINS
 from training.spread import n_cores
 
@@ -224,22 +221,6 @@ def test_ndcg_of_a_case_is_the_one_by_hand():
     best = 1 + 1 / np.log2(3)
     assert mean_ndcg(case, np.array([1, 0, 0], np.float32)) == pytest.approx((1 / np.log2(3)) / best)
     assert mean_ndcg(case, np.array([0, 1, 0], np.float32)) == 0
-
-
-@settings(max_examples=40)
-@given(
-    lengths=st.lists(st.integers(1, 3 * BLOCK), min_size=1, max_size=4),
-    n_values=st.integers(1, 40),
-    seed=st.integers(0, 2**16),
-)
-def test_a_step_is_worth_what_ranking_anew_would_be(lengths, n_values, seed):
-    """With few values there are many ties, which the first row wins."""
-    rng, n = np.random.default_rng(seed), sum(lengths)
-    score, part = (rng.integers(-1, n_values, n).astype(np.float32) for _ in range(2))
-    gain = (rng.random(n) < 0.2).astype(np.float32)
-    bounds, steps = np.cumsum([0, *lengths]).astype(np.int64), np.array([0, 1, -2], np.float32)
-    anew = [discounted(score + step * part, gain, bounds, DISCOUNT).mean() for step in steps]
-    assert stepped(score, part, steps, gain, bounds) == pytest.approx(anew)
 
 
 def test_a_purchase_gains_more_than_a_look():
