@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
 from benchmarks.visits import END, N_SLOTS, Memory, Trial, policy_of, text_of
 from features.ids import key64
@@ -29,6 +28,7 @@ from training.load import Data
 from training.pools import pools_of
 from training.simulator import Environment, run_policy, simulate
 from training.split import cases_of, windows_of
+from training.spread import blas_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--visits", type=int, default=1_500, help="how many slates each run shows")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work, threadpool_limits(1, "blas"):
+    with tempfile.TemporaryDirectory() as work, blas_threads(1):
         found, is_reader = trial(Path(work) / "shop", events=asked.events, n_visits=asked.visits, seed=asked.seed)
     table = Table("visits of", "customers", "the model", "true value of a slate", "to the blind one", "of it")
     everybody = np.ones(len(found.customer_ids), np.bool_)

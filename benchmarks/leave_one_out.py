@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.rankers import lessons_of
 from features.moments import moment
@@ -26,6 +25,7 @@ from training.gains import ndcg_of
 from training.learning import blended
 from training.metrics import Interval, mean_interval
 from training.pools import joined
+from training.spread import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leave_one_out", description=__doc__)
     parser.add_argument("directories", nargs="+", metavar="DIR[@T]")
     columns: dict[str, Mapping[str, list[Cost]]] = {}
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         for asked in parser.parse_args().directories:
             directory, _, until = asked.partition("@")
             path = Path(directory)
@@ -73,9 +73,9 @@ def main() -> None:
 
 def costs_of(path: Path, until: int | None) -> dict[str, dict[str, list[Cost]]]:
     """By task and source, on one data directory: of all cases, then of each stage with enough of them."""
-    taught, last = lessons_of(path, until)
-    sources = taught.lessons[-1].pools["any"].sources
-    cases = {task: joined([one.pools[task] for one in taught.lessons], sources) for task in TASKS}
+    lessons, last = lessons_of(path, until)
+    sources = lessons[-1].pools["any"].sources
+    cases = {task: joined([one.pools[task] for one in lessons], sources) for task in TASKS}
     blends = [learn_blend(sources, cases, seed=seed) for seed in SEEDS]
 
     def values(kept: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:

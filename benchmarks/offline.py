@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.budgets import Row
 from benchmarks.steps import mean_us
@@ -26,7 +25,7 @@ from training.fit import SOURCES, Recipe, fit_source
 from training.job import evaluated, load, moves, split
 from training.picks import Audience, write_picks
 from training.split import states_of, windows_of
-from training.spread import n_cores
+from training.spread import blas_threads, n_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +104,7 @@ def measured(path: Path, n_cases: int) -> Fitted:
     """Fit all that a model has with the default recipe, step by step; then judge the procedure on the test window."""
     steps: dict[str, float] = {}
     journey, recipe = Journey.load(None), Recipe()
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         with _timed(steps, "load"):
             data = load(path, None, _silent)
         windows = windows_of(data)

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
 from features.journey import Journey
 from features.moments import moment
 from recommender.blend import CONTEXTS, TASKS
 from recommender.ranker import Ranker
 from training.gains import ndcg_of
-from training.job import DEFAULT_SIZES, load, split
+from training.job import DEFAULT_SIZES, lessons_before, load
 from training.learning import blended, judge, learn, lesson_of, rescored
 from training.split import windows_of
+from training.spread import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.fit import Recipe
-    from training.job import Taught
     from training.learning import Lesson
 
 MIN_CASES: Final = 50
@@ -58,36 +57,34 @@ def main() -> None:
     parser.add_argument("--until", type=moment, default=None, help="nothing later is looked at")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         for path in options.directories:
-            taught, last = lessons_of(path, options.until)
-            found = [added(taught, last.with_past(), seed) for seed in range(options.seeds)]
+            lessons, last = lessons_of(path, options.until)
+            found = [added(lessons, last.with_past(), seed) for seed in range(options.seeds)]
             console = Console(width=160)
             console.print(table_of(str(path), last.with_past(), found))
             for seed, one in enumerate(found):
                 console.print(f"seed {seed}: {one.n_trees} trees, serving {one.serves.tolist()}")
 
 
-def lessons_of(path: Path, until: int | None, recipe: Recipe | None = None) -> tuple[Taught, Lesson]:
-    """What the cut-offs before the last window taught, and the cases of that window; tuned without a recipe."""
+def lessons_of(path: Path, until: int | None, recipe: Recipe | None = None) -> tuple[Sequence[Lesson], Lesson]:
+    """The lessons of the cut-offs before the last window, and that window's; tuned where no recipe is given."""
     data = load(path, until, lambda _name, _share: None)
     windows, journey = windows_of(data), Journey.load(None)
     n, say = DEFAULT_SIZES.validation, lambda _name, _share: None
-    taught = split(data, windows, journey, say, n=n, seed=0, recipe=recipe)
-    if len(taught.lessons) < MIN_LESSONS:
-        sys.exit(f"{path}: expected cases at {MIN_LESSONS} cut-offs or more, got {len(taught.lessons)}")
-    asked = lesson_of(
-        data, windows.test, windows.until, taught.recipe, journey, n=DEFAULT_SIZES.test, seed=len(taught.lessons)
-    )
-    return taught, asked
+    recipe, lessons = lessons_before(data, windows, journey, say, n=n, seed=0, recipe=recipe)
+    if len(lessons) < MIN_LESSONS:
+        sys.exit(f"{path}: expected cases at {MIN_LESSONS} cut-offs or more, got {len(lessons)}")
+    asked = lesson_of(data, windows.test, windows.until, recipe, journey, n=DEFAULT_SIZES.test, seed=len(lessons))
+    return lessons, asked
 
 
-def added(taught: Taught, last: Lesson, seed: int) -> Added:
-    """Blend and ranker of one seed on the cases of a lesson."""
-    sources = taught.lessons[-1].pools["any"].sources
-    verdict = judge(taught.lessons, sources, seed=seed)
+def added(lessons: Sequence[Lesson], last: Lesson, seed: int) -> Added:
+    """Blend and ranker of one seed, learned from some lessons, on the cases of a later one."""
+    sources = lessons[-1].pools["any"].sources
+    verdict = judge(lessons, sources, seed=seed)
     everywhere = replace(verdict, serves=np.ones_like(verdict.serves), n_trees=max(1, verdict.n_trees))
-    learned = learn(taught.lessons, sources, everywhere, seed=seed, with_blind=False)
+    learned = learn(lessons, sources, everywhere, seed=seed, with_blind=False)
     facts = {"facts.item": last.facts.item, "facts.first_seen_day": last.facts.first_seen_day}
     ranker = Ranker({**learned.arrays, **facts}, last.items, sources)
     of_blend, of_ranker = {}, {}

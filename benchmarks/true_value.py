@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
 from benchmarks.visits import END, N_SLOTS, Memory, Trial, policy_of, text_of
 from features.journey import STAGES, Journey
@@ -28,6 +27,7 @@ from training.job import DEFAULT_SIZES, fit_all, load, split
 from training.segments import HISTORY_SIZES
 from training.simulator import Environment, run_policy, simulate
 from training.split import windows_of
+from training.spread import blas_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -148,7 +148,7 @@ def main() -> None:
     for events in map(int, asked.events.split(",")):
         trials, slices, ranked = [], [], 0
         for seed in range(asked.seed, asked.seed + asked.shops):
-            with tempfile.TemporaryDirectory() as work, threadpool_limits(1, "blas"):
+            with tempfile.TemporaryDirectory() as work, blas_threads(1):
                 shop = Shop(Path(work) / "shop", events=events, n_visits=asked.visits, seed=seed)
                 trials.append(shop.trial(asked.mix))
                 slices.append(dict(shop.slices()))

@@ -48,6 +48,8 @@ def by_turns(home: Path, other: Path, events: int, rounds: int) -> list[str]:
     """What each bundle's rounds say."""
     from benchmarks.shop import made
 
+    if not (other / "recommender").is_dir():
+        raise RuntimeError(f"{other}: expected a checkout of this project")
     shop = made(home, events, N_CUSTOMERS)
     asked = {"home": str(home), "bundles": shop.bundles, "customer_ids": list(shop.customer_ids), "now": shop.now}
     (home / "asked.json").write_text(json.dumps(asked))

@@ -94,12 +94,19 @@ def _als(material: Material, recipe: Recipe) -> Fitted:
     arrays = fit_als(material.touches, material.n_items, recipe.als, recipe.weights, seed=recipe.seed)
     if not arrays:
         return {}
-    items = _items(material)
-    features = item_features(
-        _described(material), items.category, items.price_minor, recipe.cold.n_text, seed=recipe.seed
-    )
     factors: FloatMatrix = arrays["als.item_factors"]  # type: ignore[assignment]
-    return with_factors(arrays, warmed(factors, features, customers_of(material.touches, len(items)), recipe.cold))
+    n_customers = customers_of(material.touches, material.n_items)
+    return with_factors(arrays, warmed(factors, _features(material, recipe), n_customers, recipe.cold))
+
+
+def _features(material: Material, recipe: Recipe) -> FloatMatrix:
+    """What items say of themselves, as :func:`training.fitting.cold.item_features` puts it in numbers."""
+    asked = (recipe.cold.n_text, recipe.seed)
+    if asked not in material.features:
+        items, (n_text, seed) = _items(material), asked
+        found = item_features(_described(material), items.category, items.price_minor, n_text, seed=seed)
+        material.features[asked] = found
+    return material.features[asked]
 
 
 def _described(material: Material) -> list[Description]:

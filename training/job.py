@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from recommender.blend import TASKS, Blend
 from recommender.bundle import BundleContent, BundleMeta, write_bundle
@@ -28,6 +27,7 @@ from training.report_data import ReportData
 from training.report_html import page_of
 from training.report_moves import shown_moves
 from training.split import Windows, cases_of, states_of, windows_of
+from training.spread import blas_threads
 from training.targets import facts_of
 from training.tune import Tuner, tune
 
@@ -124,7 +124,7 @@ def train(  # noqa: PLR0913 - each is an option of the command
         The model was made and could not be registered; its bundle is kept.
     """
     say = progress or (lambda _name, _share: None)
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         data = load(path, until, say)
         windows = windows_of(data)
         recipe = saved_recipe(path, windows.test)
@@ -152,13 +152,32 @@ def split(
     seed: int,
     recipe: Recipe | None = None,
 ) -> Taught:
-    """Tune on ``[validation, test)``, unless a recipe is given, and learn from it and from earlier cut-offs.
+    """What a recipe, the lessons and the judgement of the last one come to; see :func:`lessons_before`."""
+    recipe, lessons = lessons_before(data, windows, journey, say, n=n, seed=seed, recipe=recipe)
+    if not lessons:
+        return Taught(recipe)
+    verdict = judge(lessons, lessons[-1].pools["any"].sources, seed=seed)
+    say("learn", 1.0)
+    return Taught(recipe, lessons, verdict)
 
-    No model of a lesson saw anything of its cases.
+
+def lessons_before(
+    data: Data,
+    windows: Windows,
+    journey: Journey,
+    say: Progress,
+    *,
+    n: int,
+    seed: int,
+    recipe: Recipe | None = None,
+) -> tuple[Recipe, tuple[Lesson, ...]]:
+    """Tune on ``[validation, test)``, unless a recipe is given, and take lessons from it and from earlier cut-offs.
+
+    No model of a lesson saw anything of its cases. Without cases enough there are none.
     """
     cases = cases_of(data, windows.validation, windows.test, journey.schema, n=n, seed=seed)
     if sum(len(touched) > 0 for touched in cases.touched) < MIN_CASES:
-        return Taught(recipe or Recipe(seed=seed))
+        return recipe or Recipe(seed=seed), ()
     if recipe is None:
         tuner = Tuner(data.material(windows.validation), cases, journey)
         recipe = tune(tuner, Recipe(seed=seed), progress=lambda share: say("tune", share))
@@ -169,9 +188,7 @@ def split(
         n_cases = CASES_OF_A_LESSON * n
         lessons.append(lesson_of(data, cut, cut + length, recipe, journey, n=n_cases, seed=seed + number))
         say("learn", (number + 1) / (len(cuts) + 1))
-    verdict = judge(lessons, lessons[-1].pools["any"].sources, seed=seed)
-    say("learn", 1.0)
-    return Taught(recipe, tuple(lessons), verdict)
+    return recipe, tuple(lessons)
 
 
 def fit_all(

@@ -7,7 +7,7 @@ they can be kept out of the catalogue of a model that could not have known them.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from features.catalog import Item
     from features.state import Schema
-    from recommender.contract import LongVector
+    from recommender.contract import FloatMatrix, LongVector
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Material:
 
     vocabulary: Vocabulary
     touches: Touches
+    features: dict[tuple[int, int], FloatMatrix] = field(default_factory=dict, compare=False, repr=False)
+    """What items say of themselves, kept for all fits that look at it alike: by dimensions of text and seed."""
 
     @property
     def n_items(self) -> int:

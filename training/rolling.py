@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
-from threadpoolctl import threadpool_limits
 
 from features.errors import InputError, InvalidData
 from features.events import DAY_US
@@ -25,6 +24,7 @@ from training.models import read_note
 from training.pooling import pooled
 from training.report_data import ReportData
 from training.split import MAX_WINDOW_DAYS, WINDOW_SHARE, Windows, cases_of, windows_between
+from training.spread import blas_threads
 from training.targets import facts_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def evaluate_directory(
     if not 1 <= n_origins <= MAX_ORIGINS:
         raise InputError(f"--origins: expected 1 to {MAX_ORIGINS}, got {n_origins}")
     say = progress or (lambda _name, _share: None)
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         data = load(path, until, say)
         plan = plan_of(data.start, data.until, n_origins)
         recipe = recorded_recipe(path, data.start, plan.origins[0])

@@ -12,13 +12,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from threadpoolctl import threadpool_limits
-
 from features.errors import InputError
 from training.fit import Recipe
 from training.job import MIN_CASES, Sizes, load
 from training.recipes import FOLDER, Saved, save_recipe
 from training.split import cases_of, windows_of
+from training.spread import blas_threads
 from training.tune import CHOICES, Tuner
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def search(  # noqa: PLR0913 - each is an option of the command
     if not 1 <= n_trials <= MAX_TRIALS:
         raise InputError(f"--trials: expected 1 to {MAX_TRIALS:,}, got {n_trials}")
     say = progress or (lambda _name, _share: None)
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         data = load(path, until, say)
         windows = windows_of(data)
         tuner = _tuner(data, journey, (sizes or Sizes()).validation, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import os
@@ -11,10 +12,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 T = TypeVar("T")
 
@@ -57,6 +59,23 @@ def n_threads() -> int:
     return 1 if _work else n_cores()
 
 
+def blas_threads(n: int) -> AbstractContextManager[object]:
+    """Within its block BLAS uses at most so many threads."""
+    limit: AbstractContextManager[object] = _libraries().limit(limits=n, user_api="blas")
+    return limit
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """The libraries with threads of their own, looked for once: that takes as long as a small fit.
+
+    NumPy and SciPy bring a BLAS each, and both have to be there to be found.
+    """
+    import scipy.linalg  # noqa: F401
+
+    return ThreadpoolController()
+
+
 def is_child() -> bool:
     """Whether this process was forked to answer a part."""
     return bool(_work) and parent_process() is not None
@@ -64,5 +83,5 @@ def is_child() -> bool:
 
 def _answer(part: range) -> Any:
     gc.disable()  # answers are many small objects that live until the end: no need to look them through
-    with threadpool_limits(1, "blas"):  # each child has one core
+    with blas_threads(1):  # each child has one core
         return _work[-1](part)

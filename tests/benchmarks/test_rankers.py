@@ -13,9 +13,9 @@ from training.simulator import simulate
 def judged(tmp_path_factory):
     path = tmp_path_factory.mktemp("shop")
     simulate(path, events=4_000, seed=0)
-    taught, last = lessons_of(path, None, Recipe())
+    lessons, last = lessons_of(path, None, Recipe())
     known = last.with_past()
-    return known, added(taught, known, 0)
+    return known, added(lessons, known, 0)
 
 
 def test_blend_and_ranker_are_asked_the_same_cases_of_customers_with_a_past(judged):

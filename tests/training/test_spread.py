@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from threadpoolctl import threadpool_info
 
-from training.spread import n_cores, n_threads, spread
+from training.spread import blas_threads, n_cores, n_threads, spread
 
 
 def squares(part: range) -> list[int]:
@@ -40,3 +41,14 @@ def test_an_error_in_one_part_is_the_error_of_all() -> None:
 def test_native_code_in_another_process_has_one_core() -> None:
     assert set(spread(lambda _: n_threads(), 100, least=1)) == {1}
     assert n_threads() == n_cores()
+
+
+def threads_of_blas() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_every_blas_has_one_thread_within_the_block_and_what_it_had_after_it() -> None:
+    before = threads_of_blas()
+    with blas_threads(1):
+        assert set(threads_of_blas()) == {1}
+    assert threads_of_blas() == before

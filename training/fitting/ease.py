@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
-from threadpoolctl import threadpool_limits
 
 from recommender.retrievers.history import History
 from training.fitting.graphs import customer_items, liked_of
-from training.spread import n_threads
+from training.spread import blas_threads, n_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +148,7 @@ def _squares(matrix: sparse.csr_matrix) -> FloatVector:
 
 def _inverted(matrix: FloatMatrix) -> FloatMatrix:
     """The inverse of a positive definite float32 matrix in Fortran's order, in its place."""
-    with threadpool_limits(n_threads(), "blas"):
+    with blas_threads(n_threads()):
         lower, _ = lapack.spotrf(matrix, lower=1, clean=0, overwrite_a=1)
         inverse, _ = lapack.spotri(lower, lower=1, overwrite_c=1)
     _mirror(inverse)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numba
 import numpy as np
 from numba import types
-from threadpoolctl import threadpool_limits
 
 from recommender.kernels import COUNT, FLOATS, FLOATS_2D, INTS, LONGS, compiled
 from training.fitting.products import in_spans
+from training.spread import blas_threads
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -97,7 +97,7 @@ def solve_rows(matrix: sparse.csr_matrix, fixed: FloatMatrix, reg: FloatVector) 
     def solve(first: int, last: int) -> None:
         solve_span(indptr, column, matrix.data, fixed, spectrum, reg, first, last, out)
 
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         in_spans(indptr, solve)
     return out
 
