@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 HEADER_READ_TIMEOUT_MS = 10_000
 BACKLOG = 1024
+YOUNG = 20_000
+"""Objects made since the last collection that call for the next one.
+
+A state that is read is some hundreds of tuples: by default (700) nearly every event looked through those of the others.
+"""
 
 
 async def serve(settings: Settings) -> None:
@@ -50,6 +55,7 @@ async def serve(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, server.stop)
     gc.freeze()  # what was imported lives as long as the process; looking at it again only costs time
+    gc.set_threshold(YOUNG)
     gc.enable()
     await server.serve()
 

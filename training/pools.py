@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -70,12 +71,12 @@ class Pools:
     def __len__(self) -> int:
         return len(self.ideal)
 
-    @property
+    @cached_property
     def gain(self) -> FloatVector:
         """Gain of each row, shape (n_rows,)."""
         return np.array(GAINS, np.float32)[self.level]
 
-    @property
+    @cached_property
     def speaks(self) -> NDArray[np.bool_]:
         """Whether each source says anything of any candidate, shape (n_sources,)."""
         spoken: NDArray[np.bool_] = self.parts.count_nonzero(axis=0) > 0
