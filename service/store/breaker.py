@@ -34,7 +34,11 @@ log = structlog.get_logger()
 
 
 class Breaker:
-    """Closed while calls succeed; open, one call in two seconds goes through; three that succeed close it again."""
+    """Closed while calls succeed; open, one call in two seconds goes through, until one succeeds.
+
+    Then all go, or those who ask in the milliseconds until three have succeeded would be refused by a store that is
+    there: the third closes it, and one that fails opens it for the whole pause again.
+    """
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic, seed: int | None = None) -> None:
         self._name, self._clock, self._dice = name, clock, random.Random(seed)  # noqa: S311 - jitter, not a secret
@@ -48,7 +52,7 @@ class Breaker:
 
     def allows(self) -> bool:
         """Whether a call may go now; when open, the first to ask is the probe."""
-        if not self.is_open:
+        if not self.is_open or self._answers_again:
             return True
         now = self._clock()
         if now < self._next_probe:
@@ -60,16 +64,19 @@ class Breaker:
     @property
     def bars(self) -> bool:
         """Whether no call may go now, not even to probe; asking changes nothing."""
-        return self.is_open and self._clock() < self._next_probe
+        return self.is_open and not self._answers_again and self._clock() < self._next_probe
+
+    @property
+    def _answers_again(self) -> bool:
+        return self._successes > 0
 
     def succeeded(self) -> None:
-        """A call was answered; while open, the next probe may go at once."""
+        """A call was answered."""
         self._run = 0
         if not self.is_open:
             self._note(failed=False)
             return
         self._successes += 1
-        self._next_probe = self._clock()
         if self._successes == SUCCESSES:
             self._close()
 
@@ -103,4 +110,4 @@ class Breaker:
         self._up.set(1)
         self.is_open = False
         self._calls.clear()
-        self._n_failed = self._run = 0
+        self._n_failed = self._run = self._successes = 0

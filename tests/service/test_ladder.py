@@ -94,7 +94,7 @@ def breaker_at(now):
     return Breaker("reads", lambda: now[0], seed=1)
 
 
-def test_a_breaker_opens_after_a_run_and_closes_after_three_probes_that_succeed():
+def test_a_breaker_opens_after_a_run_and_closes_after_three_calls_that_succeed():
     now = [0.0]
     breaker = breaker_at(now)
     for _ in range(RUN - 1):
@@ -107,10 +107,26 @@ def test_a_breaker_opens_after_a_run_and_closes_after_three_probes_that_succeed(
     now[0] += 0.99 * PROBE_EVERY_S
     assert not breaker.allows()
     now[0] += 0.5 * PROBE_EVERY_S
+    assert [breaker.allows() for _ in range(3)] == [True, False, False]
     for _ in range(SUCCESSES):
-        assert [breaker.allows() for _ in range(3)] == [True, False, False]
+        assert breaker.is_open
         breaker.succeeded()
+        assert all(breaker.allows() for _ in range(3))
     assert not breaker.is_open
+
+
+def test_a_breaker_whose_probe_succeeded_is_opened_for_a_whole_pause_by_the_next_failure():
+    now = [0.0]
+    breaker = breaker_at(now)
+    for _ in range(RUN):
+        breaker.failed()
+    now[0] += 1.25 * PROBE_EVERY_S
+    assert breaker.allows()
+    breaker.succeeded()
+    breaker.failed()
+    assert (breaker.bars, breaker.allows()) == (True, False)
+    now[0] += 1.25 * PROBE_EVERY_S
+    assert [breaker.allows() for _ in range(2)] == [True, False]
 
 
 def test_a_breaker_opens_when_half_of_enough_calls_failed_and_forgets_after_ten_seconds():
