@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HEADER_READ_TIMEOUT_MS = 10_000
 BACKLOG = 1024
-YOUNG = 20_000
+YOUNG = 5_000
 """Objects made since the last collection that call for the next one.
 
 A state that is read is some hundreds of tuples: by default (700) nearly every event looked through those of the others.
