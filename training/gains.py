@@ -163,7 +163,7 @@ def _stepped(  # noqa: PLR0913, PLR0917 - compiled loops take arrays only
             for target in range(target_ends[case], target_ends[case + 1]):
                 row, found = target_row[target] - start, place[target]
                 if after[row] <= 0 or (after[row] == before[row] and found - n_said >= CUT):
-                    continue  # whoever has not moved can only be passed by as many as have
+                    continue  # whoever has not moved rises by no more places than others have moved
                 if n_said > 0:
                     found = ahead_of(after, row, after[row], CUT)
                 if found < CUT:

@@ -182,16 +182,16 @@ def blended(pools: Pools, weights: NDArray[np.float32]) -> FloatVector:
 
 def rescored(ranker: Boosted | Ranker, lesson: Lesson, pools: Pools, blend: Blend, task: str) -> FloatVector:
     """The ranker's score of every row that it would rank, lifted above 0; 0 for the others."""
-    found = np.zeros(int(pools.bounds[-1]), np.float32)
+    found, weights = np.zeros(int(pools.bounds[-1]), np.float32), blend.weights[task]
 
     def described(part: range) -> tuple[LongVector, FloatMatrix]:
         many = [ranked_columns(pools, i, weights[pools.context[i]], lesson.items, lesson.facts) for i in part]
         rows = [pools.bounds[i] + kept for i, (kept, _) in zip(part, many, strict=True)]
         return np.concatenate(rows), np.concatenate([columns for _, columns in many], axis=1)
 
-    weights = blend.weights[task]
     for rows, columns in spread(described, len(pools), least=MIN_CASES_EACH) if len(pools) else ():
-        found[rows] = LIFT + ranker.score(columns)
+        if len(rows):
+            found[rows] = LIFT + ranker.score(columns)
     return found
 
 
