@@ -101,7 +101,7 @@ def discounted(score: FloatVector, gain: FloatVector, bounds: LongVector, discou
         start, end = bounds[case], bounds[case + 1]
         for row in range(start, end):
             if gain[row] > 0 and score[row] > 0:
-                place = ahead_of(score[start:end], row - start, score[row], CUT)
+                place = ahead_of(score[start:end], row - start, score[row], len(discount))
                 if place < len(discount):
                     found[case] += gain[row] * discount[place]
     return found
