@@ -23,7 +23,7 @@ from features.moments import moment
 from recommender.blend import CONTEXTS, TASKS
 from recommender.ranker import Ranker
 from training.gains import ndcg_of
-from training.job import DEFAULT_SIZES, lessons_before, load
+from training.job import DEFAULT_SIZES, load, split
 from training.learning import blended, judge, learn, lesson_of, rescored
 from training.split import windows_of
 from training.spread import blas_threads
@@ -72,11 +72,12 @@ def lessons_of(path: Path, until: int | None, recipe: Recipe | None = None) -> t
     data = load(path, until, lambda _name, _share: None)
     windows, journey = windows_of(data), Journey.load(None)
     n, say = DEFAULT_SIZES.validation, lambda _name, _share: None
-    recipe, lessons = lessons_before(data, windows, journey, say, n=n, seed=0, recipe=recipe)
-    if len(lessons) < MIN_LESSONS:
-        sys.exit(f"{path}: expected cases at {MIN_LESSONS} cut-offs or more, got {len(lessons)}")
-    asked = lesson_of(data, windows.test, windows.until, recipe, journey, n=DEFAULT_SIZES.test, seed=len(lessons))
-    return lessons, asked
+    taught = split(data, windows, journey, say, n=n, seed=0, recipe=recipe, with_verdict=False)
+    n_lessons = len(taught.lessons)
+    if n_lessons < MIN_LESSONS:
+        sys.exit(f"{path}: expected cases at {MIN_LESSONS} cut-offs or more, got {n_lessons}")
+    recipe, n = taught.recipe, DEFAULT_SIZES.test
+    return taught.lessons, lesson_of(data, windows.test, windows.until, recipe, journey, n=n, seed=n_lessons)
 
 
 def added(lessons: Sequence[Lesson], last: Lesson, seed: int) -> Added:

@@ -142,7 +142,7 @@ def load(path: Path, until: int | None, say: Progress) -> Data:
     return data
 
 
-def split(
+def split(  # noqa: PLR0913 - what is learned, and how much of it
     data: Data,
     windows: Windows,
     journey: Journey,
@@ -151,33 +151,15 @@ def split(
     n: int,
     seed: int,
     recipe: Recipe | None = None,
+    with_verdict: bool = True,
 ) -> Taught:
-    """What a recipe, the lessons and the judgement of the last one come to; see :func:`lessons_before`."""
-    recipe, lessons = lessons_before(data, windows, journey, say, n=n, seed=seed, recipe=recipe)
-    if not lessons:
-        return Taught(recipe)
-    verdict = judge(lessons, lessons[-1].pools["any"].sources, seed=seed)
-    say("learn", 1.0)
-    return Taught(recipe, lessons, verdict)
+    """Tune on ``[validation, test)``, unless a recipe is given, and learn from it and from earlier cut-offs.
 
-
-def lessons_before(
-    data: Data,
-    windows: Windows,
-    journey: Journey,
-    say: Progress,
-    *,
-    n: int,
-    seed: int,
-    recipe: Recipe | None = None,
-) -> tuple[Recipe, tuple[Lesson, ...]]:
-    """Tune on ``[validation, test)``, unless a recipe is given, and take lessons from it and from earlier cut-offs.
-
-    No model of a lesson saw anything of its cases. Without cases enough there are none.
+    No model of a lesson saw anything of its cases. Without a verdict no ranker is taught, and the blend serves.
     """
     cases = cases_of(data, windows.validation, windows.test, journey.schema, n=n, seed=seed)
     if sum(len(touched) > 0 for touched in cases.touched) < MIN_CASES:
-        return recipe or Recipe(seed=seed), ()
+        return Taught(recipe or Recipe(seed=seed))
     if recipe is None:
         tuner = Tuner(data.material(windows.validation), cases, journey)
         recipe = tune(tuner, Recipe(seed=seed), progress=lambda share: say("tune", share))
@@ -188,7 +170,11 @@ def lessons_before(
         n_cases = CASES_OF_A_LESSON * n
         lessons.append(lesson_of(data, cut, cut + length, recipe, journey, n=n_cases, seed=seed + number))
         say("learn", (number + 1) / (len(cuts) + 1))
-    return recipe, tuple(lessons)
+    if not with_verdict:
+        return Taught(recipe, tuple(lessons))
+    verdict = judge(lessons, lessons[-1].pools["any"].sources, seed=seed)
+    say("learn", 1.0)
+    return Taught(recipe, tuple(lessons), verdict)
 
 
 def fit_all(

@@ -190,8 +190,7 @@ def rescored(ranker: Boosted | Ranker, lesson: Lesson, pools: Pools, blend: Blen
         return np.concatenate(rows), np.concatenate([columns for _, columns in many], axis=1)
 
     for rows, columns in spread(described, len(pools), least=MIN_CASES_EACH) if len(pools) else ():
-        if len(rows):
-            found[rows] = LIFT + ranker.score(columns)
+        found[rows] = LIFT + ranker.score(columns)
     return found
 
 
