@@ -47,8 +47,11 @@ def threads_of_blas() -> list[int]:
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
-def test_every_blas_has_one_thread_within_the_block_and_what_it_had_after_it() -> None:
+def test_every_blas_has_so_many_threads_within_the_block_and_what_it_had_after_it() -> None:
     before = threads_of_blas()
-    with blas_threads(1):
-        assert set(threads_of_blas()) == {1}
+    with blas_threads(2):
+        assert set(threads_of_blas()) == {2}
+        with blas_threads(1):
+            assert set(threads_of_blas()) == {1}
+        assert set(threads_of_blas()) == {2}
     assert threads_of_blas() == before
